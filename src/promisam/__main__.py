@@ -1,0 +1,5 @@
+"""`python -m promisam`."""
+
+from promisam.cli.main import run
+
+run()

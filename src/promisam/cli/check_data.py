@@ -1,0 +1,5 @@
+"""The `check_data` command."""
+
+
+def check_data() -> None:
+    """Placeholder."""

@@ -1,0 +1,5 @@
+"""The `evaluate` command."""
+
+
+def evaluate() -> None:
+    """Placeholder."""

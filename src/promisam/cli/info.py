@@ -1,0 +1,5 @@
+"""The `info` command."""
+
+
+def info() -> None:
+    """Placeholder."""

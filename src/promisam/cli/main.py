@@ -1,0 +1,70 @@
+"""The `promisam` command: parses, calls, prints. Heavy modules are imported by the commands that need them."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import click
+import typer
+
+from promisam import __version__
+from promisam.cli.check_data import check_data
+from promisam.cli.evaluate import evaluate
+from promisam.cli.info import info
+from promisam.cli.segment import segment
+from promisam.cli.weights import weights
+from promisam.core.errors import PromisamError
+
+FAILED = 2  # exit status of every refusal
+
+app = typer.Typer(
+    name="promisam",
+    help="Segment medical images with Segment Anything models: a box, a click or a mask in, a mask on the image's own grid out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(segment)
+app.command()(info)
+app.command()(check_data)
+app.command()(evaluate)
+app.add_typer(weights, name="weights")
+
+
+@app.callback()
+def main(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error (accepted anywhere).")] = False,  # noqa: ARG001 - read in `run`
+) -> None:
+    """Hold the options that stand before a command."""
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def run(arguments: list[str] | None = None) -> None:
+    """Entry point: one line and status 2 for every refusal, no traceback without --debug."""
+    given = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in given
+    try:
+        status = app([a for a in given if a != "--debug"], standalone_mode=False)
+    except (PromisamError, click.ClickException, OSError, MemoryError, KeyboardInterrupt, click.Abort) as error:
+        if debug:
+            raise
+        typer.echo(f"promisam: {_one_line(error)}", err=True)
+        sys.exit(FAILED)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        text = "interrupted; nothing was written"
+    elif isinstance(error, click.ClickException):
+        text = f"{error.format_message()} See promisam --help."
+    elif isinstance(error, MemoryError):
+        text = "out of memory; use a smaller image or close other programs"
+    else:
+        text = str(error)
+    return " ".join(text.split())

@@ -1,0 +1,5 @@
+"""The `segment` command."""
+
+
+def segment() -> None:
+    """Placeholder."""

@@ -1,0 +1,28 @@
+"""The values that everything else shares. Numpy only."""
+
+from promisam.core.grid import Grid, Unit
+from promisam.core.image import Image
+from promisam.core.prompts import PromptKind, Prompts
+from promisam.core.scores import Scores, to_segmentation
+from promisam.core.segmentation import Segmentation
+from promisam.core.segmenter import Encoded, Segmenter, check_ndim, check_prompts, predict
+from promisam.core.window import PRESETS, Levels, Window
+
+__all__ = [
+    "PRESETS",
+    "Encoded",
+    "Grid",
+    "Image",
+    "Levels",
+    "PromptKind",
+    "Prompts",
+    "Scores",
+    "Segmentation",
+    "Segmenter",
+    "Unit",
+    "Window",
+    "check_ndim",
+    "check_prompts",
+    "predict",
+    "to_segmentation",
+]

@@ -1,0 +1,103 @@
+"""The contract that every method keeps, and the one line of data over it."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from typing import Any, Protocol, runtime_checkable
+
+from promisam.core.errors import GeometryError, GridMismatch, InvalidPrompt, UnsupportedPrompt
+from promisam.core.grid import Grid
+from promisam.core.image import Image
+from promisam.core.prompts import PromptKind, Prompts
+from promisam.core.scores import Scores, to_segmentation
+from promisam.core.segmentation import Segmentation
+
+
+class Encoded(Protocol):
+    """What a method remembers of an image, so that every further prompt costs its decoder only."""
+
+    @property
+    def grid(self) -> Grid:
+        """Grid of the image that was encoded."""
+        ...
+
+
+@runtime_checkable
+class Segmenter(Protocol):
+    """A method that answers prompts (or, with empty `accepts`, an image alone).
+
+    `encode` accepts raw or prepared images; preparing twice changes nothing.
+    """
+
+    @property
+    def ndim(self) -> int:
+        """2 for pictures, 3 for volumes."""
+        ...
+
+    @property
+    def accepts(self) -> frozenset[PromptKind]:
+        """The kinds of prompt that method and weights can use; empty when it needs none."""
+        ...
+
+    def prepare(self, image: Image) -> Image:
+        """The intensity step, over the whole image at once: what the method looks at."""
+        ...
+
+    def encode(self, image: Image) -> Encoded:
+        """The costly step that does not depend on prompts."""
+        ...
+
+    def decode(self, encoded: Any, prompts: Prompts) -> Scores:  # noqa: ANN401 - each method has its own Encoded
+        """Scores on the grid of the encoded image."""
+        ...
+
+
+def predict(method: Segmenter, image: Image, *prompts: Prompts, names: tuple[str, ...] = ()) -> Segmentation:
+    """Segment an image: one label for each of the prompts, in order.
+
+    Raises:
+        GeometryError: when the method and the image have different numbers of axes.
+        PromisamError: what the method raises for unusable prompts.
+    """
+    check_ndim(method, image.grid)
+    encoded = method.encode(method.prepare(image))
+    asked = prompts or (Prompts(image.grid),)
+    return to_segmentation((method.decode(encoded, one) for one in asked), names)
+
+
+def check_ndim(method: Segmenter, grid: Grid) -> None:
+    """Refuse a volume for a method of pictures and the reverse, with the way out."""
+    if method.ndim != grid.ndim:
+        raise GeometryError(
+            f"an image of {grid.ndim} axes for a method of {method.ndim}",
+            expected="equal numbers",
+            do="Wrap a method of pictures as SliceWise(method) to use it on volumes.",
+        )
+
+
+def check_prompts(accepts: Set[PromptKind], grid: Grid, prompts: Prompts, advice: str) -> None:
+    """Refuse prompts from another image and kinds that a method cannot use; every `decode` begins with this.
+
+    Args:
+        accepts: what the method takes; empty for an automatic one.
+        grid: of the encoded image.
+        prompts: what was given.
+        advice: what to do when a kind is not taken, e.g. which weights would.
+
+    Raises:
+        GridMismatch: for prompts from another image or slice.
+        UnsupportedPrompt: for a kind outside `accepts`.
+        InvalidPrompt: for no prompt at all where one is needed.
+    """
+    if not prompts.grid.matches(grid):
+        raise GridMismatch(
+            f"prompts on a grid of {prompts.grid}",
+            expected=f"the encoded image's grid of {grid}",
+            do="Use prompts.on(grid), or encode the image that the prompts were given on.",
+        )
+    refused = prompts.kinds - accepts
+    takes = ", ".join(sorted(accepts)) or "no prompts: it is automatic"
+    if refused:
+        raise UnsupportedPrompt(f"{' and '.join(sorted(refused))} as prompt", expected=takes, do=advice)
+    if accepts and not prompts.kinds:
+        raise InvalidPrompt("no prompt", expected=takes, do="Say where the object is.")
