@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
-import click
 import typer
 
 from promisam import __version__
@@ -20,7 +19,7 @@ FAILED = 2  # exit status of every refusal
 
 app = typer.Typer(
     name="promisam",
-    help="Segment medical images with Segment Anything models: a box, a click or a mask in, a mask on the image's own grid out.",
+    help="Segment medical images with Segment Anything models: a box, a click or a mask in, a mask on the image's grid out.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -50,21 +49,26 @@ def run(arguments: list[str] | None = None) -> None:
     debug = "--debug" in given
     try:
         status = app([a for a in given if a != "--debug"], standalone_mode=False)
-    except (PromisamError, click.ClickException, OSError, MemoryError, KeyboardInterrupt, click.Abort) as error:
-        if debug:
+    except (Exception, KeyboardInterrupt) as error:
+        if debug or not _expected(error):
             raise
         typer.echo(f"promisam: {_one_line(error)}", err=True)
         sys.exit(FAILED)
     sys.exit(status if isinstance(status, int) else 0)
 
 
+def _expected(error: BaseException) -> bool:
+    deliberate = isinstance(error, PromisamError | OSError | MemoryError | KeyboardInterrupt | typer.Abort)
+    return deliberate or hasattr(error, "format_message")  # the argument parser's own errors
+
+
 def _one_line(error: BaseException) -> str:
-    if isinstance(error, KeyboardInterrupt | click.Abort):
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
         text = "interrupted; nothing was written"
-    elif isinstance(error, click.ClickException):
-        text = f"{error.format_message()} See promisam --help."
     elif isinstance(error, MemoryError):
         text = "out of memory; use a smaller image or close other programs"
+    elif hasattr(error, "format_message"):
+        text = f"{error.format_message()} See promisam --help."
     else:
         text = str(error)
     return " ".join(text.split())

@@ -118,7 +118,7 @@ class Prompts:
         return Prompts(grid, points, self.labels, box, mask)
 
     def slice(self, axis: int, index: int) -> Prompts:
-        """What of the prompts stands on one slice of a volume: its clicks, the box where it covers the slice, the mask there."""
+        """What of the prompts stands on one slice of a volume: its clicks, a box that covers it, the mask."""
         grid = self.grid.slice(axis, index)
         kept = [a for a in range(3) if a != axis]
         here = np.rint(self.points_zyx[:, axis]) == index
