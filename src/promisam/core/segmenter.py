@@ -13,6 +13,7 @@ from promisam.core.scores import Scores, to_segmentation
 from promisam.core.segmentation import Segmentation
 
 
+@runtime_checkable
 class Encoded(Protocol):
     """What a method remembers of an image, so that every further prompt costs its decoder only."""
 

@@ -1,0 +1,157 @@
+"""Weight files: read without running any code in them, fit strictly, convert once to safetensors."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from promisam.core.errors import WeightsError
+from promisam.io.atomic import atomic_path
+from promisam.sam.architecture import build, infer, seems
+from promisam.sam.attention import resize_table
+from promisam.sam.model import Sam, Traits
+from promisam.sam.names import is_hugging_face, to_meta
+
+# Parts that released files carry and no SAM uses: TinyViT's classifier, derived tables, Meta's constants.
+_UNUSED = ("image_encoder.norm_head.", "image_encoder.head.", "pixel_mean", "pixel_std")
+_WRAPPERS = ("model", "state_dict", "model_state_dict")
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The tensors of a .safetensors file, or of a PyTorch file that holds nothing but tensors, under Meta's names.
+
+    Raises:
+        WeightsError: for anything else: damaged, carrying code, or not weights.
+    """
+    state = _read_safetensors(path) if _is_safetensors(path) else _read_torch(path)
+    for wrapper in _WRAPPERS:
+        inner = state.get(wrapper)
+        if isinstance(inner, Mapping):
+            state = dict(inner)
+    tensors = {str(name).removeprefix("module."): value for name, value in state.items() if isinstance(value, Tensor)}
+    if is_hugging_face(tensors):
+        tensors = to_meta(tensors)
+    if not tensors:
+        raise WeightsError(f"{path.name} without any tensor", expected="a state dict", do="Export the model's weights again.")
+    return {name: value for name, value in tensors.items() if not _unused(name)}
+
+
+def write_state(path: Path, state: Mapping[str, Tensor]) -> None:
+    """Store tensors as safetensors: written beside, flushed, renamed."""
+    with atomic_path(path) as partial:
+        save_file({name: value.contiguous() for name, value in state.items()}, partial)
+
+
+def sam_from_state(state: Mapping[str, Tensor], traits: Traits | None = None, side: int | None = None) -> Sam:
+    """The SAM that these tensors belong to, in evaluation mode; `side` asks for another frame than they were trained on.
+
+    Raises:
+        WeightsError: when tensors are missing, superfluous or of the wrong shape, saying which.
+        InvalidConfig: for an impossible frame.
+    """
+    shape = infer(state)
+    if side is not None and side != shape.image.side:
+        shape = shape.with_side(side)
+    with torch.device("meta"):  # no time for random values that are overwritten
+        sam = build(shape, traits)
+    fit(sam, resized(state, sam))
+    return sam.eval()
+
+
+def fit(module: torch.nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Put tensors into a module: every one in its place, none left over.
+
+    Raises:
+        WeightsError: with the missing, unexpected and reshaped names.
+    """
+    own = module.state_dict()
+    missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
+    unexpected = [name for name in state if name not in own]
+    reshaped = [
+        f"{name} ({list(value.shape)} for {list(own[name].shape)})"
+        for name, value in state.items()
+        if name in own and own[name].shape != value.shape
+    ]
+    faults = [
+        f"{len(names)} {kind} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+        for kind, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", reshaped))
+        if names
+    ]
+    if faults:
+        raise WeightsError(
+            f"weights with {'; '.join(faults)}, which seem to be {seems(state)}",
+            expected=f"the {len(own)} tensors of the model",
+            do="Check that the file is complete and made for this model.",
+        )
+    absent = {name: torch.zeros((), dtype=torch.int64) for name in own if name not in state}
+    values = {name: value.to(own[name].dtype) for name, value in state.items()}
+    module.load_state_dict({**values, **absent}, assign=True)
+    for parameter in module.parameters():
+        parameter.requires_grad_(True)
+
+
+def resized(state: Mapping[str, Tensor], sam: Sam) -> dict[str, Tensor]:
+    """The tensors with the ViT's position tables resized to the model's frame: bilinear, and linear along relative offsets."""
+    own = sam.state_dict()
+    out = dict(state)
+    for name, value in state.items():
+        if name not in own or value.shape == own[name].shape:
+            continue
+        if name == "image_encoder.pos_embed":
+            size = own[name].shape[1:3]
+            out[name] = F.interpolate(value.permute(0, 3, 1, 2), size, mode="bilinear").permute(0, 2, 3, 1)
+        elif ".attn.rel_pos_" in name:
+            out[name] = resize_table(value, own[name].shape[0])
+    return out
+
+
+def _unused(name: str) -> bool:
+    return name.startswith(_UNUSED) or name.endswith(("attention_bias_idxs", ".attn.ab"))
+
+
+def _is_safetensors(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(9)
+    return path.suffix == ".safetensors" or head[8:9] == b"{"
+
+
+def _read_safetensors(path: Path) -> dict[str, object]:
+    try:
+        return dict(load_file(path))
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise _damaged(path, str(error)) from None
+
+
+def _read_torch(path: Path) -> dict[str, object]:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "weights_only" in str(error).lower() or "unsupported" in str(error).lower():
+            raise WeightsError(
+                f"{path.name}, which holds Python objects that would run code when opened",
+                expected="nothing but tensors",
+                do="Do not open it elsewhere unless you trust its origin; ask for a state dict or safetensors.",
+            ) from None
+        raise _damaged(path, "not a PyTorch file") from None
+    except (RuntimeError, EOFError, zipfile.BadZipFile, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise _damaged(path, str(error)) from None
+    if not isinstance(state, Mapping):
+        raise WeightsError(f"{path.name} with a {type(state).__name__}", expected="a state dict", do="Save model.state_dict().")
+    return dict(state)
+
+
+def _damaged(path: Path, reason: str) -> WeightsError:
+    first = reason.strip().splitlines()[0] if reason.strip() else "no reason given"
+    return WeightsError(
+        f"{path.name}, which is damaged or not a weight file ({first[:160]})",
+        expected="a complete .safetensors, .pth or .pt file",
+        do="Fetch it again and compare its SHA-256 with the published one.",
+    )

@@ -1,0 +1,63 @@
+"""What every image encoder offers, whatever its architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from promisam.core.errors import InvalidConfig
+
+
+@runtime_checkable
+class ImageEncoder(Protocol):
+    """Images to an image embedding, in parts that methods can take apart: `embed`, `blocks`, `neck`.
+
+    `forward` is `neck(blocks(embed(images)))`.
+    """
+
+    blocks: nn.ModuleList
+    neck: Callable[[Tensor], Tensor]
+
+    @property
+    def side(self) -> int:
+        """Pixels of the square input."""
+        ...
+
+    @property
+    def grid(self) -> int:
+        """Tokens along a side of the image embedding."""
+        ...
+
+    def embed(self, images: Float[Tensor, "b 3 y x"]) -> Float[Tensor, "b h w c"]:
+        """Images to the tokens that the first block takes."""
+        ...
+
+    def __call__(self, images: Float[Tensor, "b 3 y x"]) -> Float[Tensor, "b d h w"]:
+        """Images to image embeddings."""
+        ...
+
+    def features(self, images: Tensor, after: Sequence[int]) -> tuple[Tensor, list[Tensor]]:
+        """The embedding, and the tokens after the named blocks."""
+        ...
+
+
+def features_after(
+    encoder: ImageEncoder, images: Float[Tensor, "b 3 y x"], after: Sequence[int]
+) -> tuple[Float[Tensor, "b d h w"], list[Float[Tensor, "b ..."]]]:
+    """Run an encoder and keep the tokens after some of its blocks, in the order asked for."""
+    absent = [i for i in after if not 0 <= i < len(encoder.blocks)]
+    if absent:
+        raise InvalidConfig(
+            f"features after block {absent[0]}",
+            expected=f"blocks 0 to {len(encoder.blocks) - 1}",
+            do="Choose blocks that this encoder has.",
+        )
+    tokens, kept = encoder.embed(images), {}
+    for index, block in enumerate(encoder.blocks):
+        tokens = block(tokens)
+        if index in after:
+            kept[index] = tokens
+    return encoder.neck(tokens), [kept[index] for index in after]
