@@ -1,5 +1,278 @@
-"""The `segment` command."""
+"""The `segment` command: the one line of data from an image file to a mask file."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from promisam import __version__
+from promisam.cli.prompt_text import TypedBox, TypedPoint, parse_box, parse_point
+from promisam.core.errors import InvalidPrompt, UnwritableOutput
+
+if TYPE_CHECKING:
+    from promisam.core import Grid, Image, Prompts, Scores, Segmentation, Segmenter
+    from promisam.io import NamedPrompts
+
+Progress = Callable[[int, int | None], None]
 
 
-def segment() -> None:
-    """Placeholder."""
+def segment(
+    image: Annotated[Path, typer.Argument(help="A NIfTI, NRRD, MetaImage, PNG, JPEG, TIFF, BMP or DICOM file or folder.")],
+    box: Annotated[list[str] | None, typer.Option(metavar="X0,Y0[,Z0],X1,Y1[,Z1]", help="A box; several give labels.")] = None,
+    point: Annotated[list[str] | None, typer.Option(metavar="X,Y[,Z][,+|-]", help="A point on (+) or off (-) it.")] = None,
+    prompts: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Prompts of several objects, or masks.")] = None,
+    world: Annotated[bool, typer.Option("--world", help="Coordinates are patient millimetres (LPS+), not voxels.")] = False,
+    label: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Name of the object; once for each box.")] = None,
+    weights: Annotated[str, typer.Option(metavar="NAME|FILE", help="See `promisam weights list`.")] = "litemedsam",
+    like: Annotated[str | None, typer.Option(metavar="NAME", help="The known weights that a FILE was trained like.")] = None,
+    method: Annotated[str, typer.Option(metavar="NAME", help="A method, or package.module:Class.")] = "plain_sam",
+    window: Annotated[str, typer.Option(metavar="L,W|PRESET", help="level,width, lung, abdomen, bone, ... or auto.")] = "auto",
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")] = "auto",
+    precision: Annotated[Literal["float32", "bfloat16"], typer.Option(help="bfloat16 is faster.")] = "float32",
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="MASK", help="The mask file to write.")] = None,
+    preview: Annotated[Path | None, typer.Option(metavar="PNG", help="A picture with the outline drawn.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are already there.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Never touch the network.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object in place of text.")] = False,
+) -> None:
+    """Segment an image from boxes, points or masks and write a mask on exactly the image's grid.
+
+    Coordinates are voxel indices x,y[,z] as viewers show them, from 0; both corners of a box are included. A box that is flat
+    in one axis of a volume marks one slice, and the object is followed through its neighbours.
+    """
+    typed = _Typed(
+        [parse_box(text) for text in box or []], [parse_point(text) for text in point or []], prompts, world, label or []
+    )
+    clock = _Clock()
+    with clock.stage("read"):
+        from promisam import io
+
+        picture = io.read(image)
+        target = _target(image, picture.grid, output)
+        objects = typed.on(picture.grid)
+        _check_outputs(image, picture.grid, target, preview, overwrite=overwrite)
+    with clock.stage("load"), _progress("weights") as progress:
+        from promisam import store
+
+        config = {"window": window, "precision": precision} if method == "plain_sam" else {}
+        found = store.load(
+            weights,
+            method=method,
+            ndim=picture.grid.ndim,
+            device=device,
+            like=like,
+            offline=offline,
+            config=config,
+            report=progress,
+        )
+    segmentation, prepared, qualities = _compute(found, picture, objects, clock)
+    with clock.stage("write"):
+        io.write(target, segmentation, source=image)
+        if preview is not None:
+            io.write_preview(preview, prepared, segmentation, [named.prompts for named in objects])
+    report = {
+        "image": str(image),
+        "output": str(target),
+        "preview": None if preview is None else str(preview),
+        "labels": _labels(segmentation, io.mask_coding(target, segmentation), qualities),
+        "seconds": clock.seconds,
+        "window": _window(prepared),
+        "method": method,
+        **_provenance(found, precision),
+    }
+    typer.echo(json.dumps(report, indent=2, ensure_ascii=False)) if as_json else _print(report)
+
+
+def _compute(
+    method: Segmenter, picture: Image, objects: Sequence[NamedPrompts], clock: _Clock
+) -> tuple[Segmentation, Image, list[float | None]]:
+    from promisam.core import to_segmentation
+
+    with clock.stage("encode"):
+        prepared = method.prepare(picture)
+        encoded = method.encode(prepared)
+    qualities: list[float | None] = []
+
+    def answers() -> Iterator[Scores]:
+        for named in objects:
+            answer = method.decode(encoded, named.prompts)
+            qualities.append(round(answer.quality[0], 4) if answer.quality else None)
+            yield answer
+
+    with clock.stage("decode"), _progress("slices") as progress:
+        if hasattr(method, "report"):
+            method.report = progress
+        return to_segmentation(answers(), [named.name for named in objects]), prepared, qualities
+
+
+@dataclass(frozen=True)
+class _Typed:
+    """The prompts of one call before the image is known."""
+
+    boxes: list[TypedBox]
+    points: list[TypedPoint]
+    file: Path | None
+    world: bool
+    labels: list[str]
+
+    def on(self, grid: Grid) -> list[NamedPrompts]:
+        """The prompts on the image's grid, one entry per object."""
+        from promisam import io
+        from promisam.core import Prompts
+
+        if self.file is not None:
+            self._alone()
+            return io.read_prompts(self.file, grid)
+        if not self.boxes and not self.points:
+            raise InvalidPrompt("no prompt", expected="--box, --point or --prompts", do="Say where the object is.")
+        if len(self.boxes) > 1 and self.points:
+            raise InvalidPrompt(
+                f"{len(self.points)} points beside {len(self.boxes)} boxes",
+                expected="points with one box or none",
+                do="Say which object each point belongs to in a --prompts file.",
+            )
+        asked = [self._with_box(Prompts(grid), box) for box in self.boxes] or [Prompts(grid)]
+        for point in self.points:
+            at = io.to_zyx(grid, [point.xyz], world=self.world)[0]
+            asked[0] = asked[0].click(at.tolist(), point.positive)
+        names = self._names(len(asked))
+        return [io.NamedPrompts(name, one) for name, one in zip(names, asked, strict=True)]
+
+    def _with_box(self, prompts: Prompts, box: TypedBox) -> Prompts:
+        from promisam import io
+
+        low, high = io.to_zyx(prompts.grid, [box.low, box.high], world=self.world)
+        if self.world:  # patient axes may run against the array's
+            low, high = (low.clip(max=high), high.clip(min=low))
+        return prompts.with_box(low.tolist(), high.tolist())
+
+    def _names(self, count: int) -> list[str]:
+        if self.labels and len(self.labels) != count:
+            raise InvalidPrompt(
+                f"{len(self.labels)} names for {count} objects", expected="one --label for each", do="Repeat --label in order."
+            )
+        return self.labels or (["object"] if count == 1 else [f"object {i}" for i in range(1, count + 1)])
+
+    def _alone(self) -> None:
+        if self.boxes or self.points or self.labels or self.world:
+            raise InvalidPrompt(
+                "--prompts beside --box, --point, --label or --world",
+                expected="either the file or the options",
+                do="Put everything into the file: it holds names and the coordinate system too.",
+            )
+
+
+@dataclass
+class _Clock:
+    """Seconds by stage."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        begun = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - begun, 3)
+
+
+def _target(image: Path, grid: Grid, output: Path | None) -> Path:
+    """Where the mask goes: as asked, else beside nothing, in the current folder, in a format that keeps the geometry."""
+    if output is not None:
+        return output
+    from promisam.io.atomic import full_suffix
+
+    suffix = full_suffix(image) if image.is_file() else ""
+    stem = image.resolve().name[: -len(suffix) or None]
+    kept = {".nii": ".nii.gz", ".nii.gz": ".nii.gz", ".nrrd": ".nrrd", ".nhdr": ".nrrd", ".mha": ".mha", ".mhd": ".mha"}
+    pixels_only = grid.unit == "px" and grid.ndim == 2
+    return Path(f"{stem}_mask{kept.get(suffix, '.png' if pixels_only else '.nii.gz')}")
+
+
+def _check_outputs(image: Path, grid: Grid, target: Path, preview: Path | None, *, overwrite: bool) -> None:
+    """Refuse before the work what would fail after it."""
+    from promisam import io
+
+    io.check_writable(target, grid, source=image)
+    for path in (target, preview):
+        if path is None:
+            continue
+        if path.exists() and path.resolve() == image.resolve():
+            raise UnwritableOutput(f"the output {path}, which is the image", expected="another file", do="Choose another name.")
+        if path.exists() and not overwrite:
+            raise UnwritableOutput(
+                f"the output {path}, which is already there", expected="a new file", do="Choose another, or pass --overwrite."
+            )
+    if preview is not None and preview.suffix.lower() != ".png":
+        raise UnwritableOutput(f"the preview {preview}", expected="a .png", do="Change its suffix.")
+
+
+def _labels(segmentation: Segmentation, coding: dict[int, int], qualities: list[float | None]) -> list[dict[str, Any]]:
+    grid = segmentation.grid
+    unit = {("mm", 3): "mm³", ("mm", 2): "mm²"}.get((grid.unit, grid.ndim), "px")
+    return [
+        {
+            "name": segmentation.name(value),
+            "value": value,
+            "value_in_file": coding.get(value, value),
+            "volume": round(segmentation.volume(value), 4),
+            "unit": unit,
+            "predicted_quality": qualities[value - 1] if value <= len(qualities) else None,
+        }
+        for value in segmentation.values
+    ]
+
+
+def _window(prepared: Image) -> dict[str, Any] | None:
+    levels = prepared.levels
+    return None if levels is None else {"low": levels.low, "high": levels.high, "how": levels.how}
+
+
+def _provenance(method: Any, precision: str) -> dict[str, Any]:  # noqa: ANN401 - any method; what it knows is reported
+    import numpy as np
+    import torch
+
+    sam = getattr(getattr(method, "method", method), "sam", None)
+    weights = None if sam is None else {"name": sam.traits.name, "sha256": sam.traits.sha256}
+    device = "cpu" if sam is None else next(sam.parameters()).device.type
+    versions = {
+        "promisam": __version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+    return {"weights": weights, "device": device, "precision": precision, "versions": versions}
+
+
+def _print(report: dict[str, Any]) -> None:
+    for label in report["labels"]:
+        quality = label["predicted_quality"]
+        sure = "" if quality is None else f", predicted quality {quality:.2f}"
+        empty = "" if label["volume"] else " (nothing found)"
+        typer.echo(f"{label['name']}: {label['volume']:,.6g} {label['unit']}{sure}{empty}")
+    typer.echo("seconds: " + ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in report["seconds"].items()))
+    typer.echo(f"mask: {report['output']}")
+    if report["preview"]:
+        typer.echo(f"preview: {report['preview']}")
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Progress]:
+    """A bar on a terminal, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -42,8 +42,7 @@ class Grid:
                 do="Give one picture or one volume; split a time series first.",
             )
         affine = np.array(self.affine, dtype=np.float64)
-        linear = affine[:3, :3]
-        if not np.isfinite(affine).all() or not np.array_equal(affine[3], (0, 0, 0, 1)) or _degenerate(linear):
+        if affine.shape != (4, 4) or not _invertible(affine):
             raise GeometryError(
                 f"the affine {np.round(affine, 4).tolist()}",
                 expected="a finite, invertible 4x4 matrix with last row 0 0 0 1",
@@ -56,7 +55,7 @@ class Grid:
     @classmethod
     def of_picture(cls, shape: Sequence[int]) -> Grid:
         """Grid of an array without physical scale: one unit per sample, first sample at the origin."""
-        return cls(tuple(shape), _affine((1, 1, 1), (0, 0, 0), np.eye(3)), "px")
+        return cls(tuple(shape), _affine((1.0, 1.0, 1.0), (0.0, 0.0, 0.0), np.eye(3)), "px")
 
     @classmethod
     def from_itk(
@@ -141,7 +140,7 @@ class Grid:
 
     def resample(self, shape: Sequence[int]) -> Grid:
         """Grid of another shape over the same physical extent, borders of the outermost samples kept."""
-        factor = np.asarray(self.shape) / np.asarray(shape)
+        factor = np.asarray(self.shape) / np.maximum(np.asarray(shape), 1)  # Grid itself refuses a shape without samples
         start = np.zeros(3)
         scale = np.ones(3)
         start[3 - self.ndim :] = factor / 2 - 0.5
@@ -153,10 +152,10 @@ class Grid:
 
     def slice(self, axis: int, index: int) -> Grid:
         """Picture grid of one slice of a volume, at its place in the patient."""
-        if self.ndim != 3 or not 0 <= index < self.shape[axis]:
+        if self.ndim != 3 or axis not in range(3) or not 0 <= index < self.shape[axis]:
             raise GeometryError(
                 f"slice {index} along array axis {axis} of shape {self.shape}",
-                expected="a volume and an index within it",
+                expected="a volume, an axis 0, 1 or 2 and an index within it",
                 do="Check the slice number and the axis.",
             )
         kept = [a for a in range(3) if a != axis]
@@ -181,7 +180,7 @@ class Grid:
 
     def __hash__(self) -> int:
         """Consistent with `__eq__`."""
-        return hash((self.shape, self.unit, self.affine.tobytes()))
+        return hash((self.shape, self.unit, tuple(self.affine.ravel())))  # numbers, not bytes: -0.0 equals 0.0
 
     def __str__(self) -> str:
         """Size and spacing in x, y[, z] order, as viewers print them."""
@@ -205,6 +204,9 @@ def _affine(spacing_xyz: Sequence[float], origin_xyz: Sequence[float], direction
     return affine
 
 
-def _degenerate(linear: np.ndarray) -> bool:
+def _invertible(affine: np.ndarray) -> bool:
+    if not np.isfinite(affine).all() or not np.array_equal(affine[3], (0, 0, 0, 1)):
+        return False
+    linear = affine[:3, :3]
     lengths = np.linalg.norm(linear, axis=0)
-    return bool((lengths == 0).any() or abs(np.linalg.det(linear / np.where(lengths == 0, 1, lengths))) < 1e-6)
+    return bool((lengths > 0).all() and abs(np.linalg.det(linear / np.where(lengths == 0, 1, lengths))) >= 1e-6)

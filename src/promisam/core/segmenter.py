@@ -102,3 +102,7 @@ def check_prompts(accepts: Set[PromptKind], grid: Grid, prompts: Prompts, advice
         raise UnsupportedPrompt(f"{' and '.join(sorted(refused))} as prompt", expected=takes, do=advice)
     if accepts and not prompts.kinds:
         raise InvalidPrompt("no prompt", expected=takes, do="Say where the object is.")
+    if prompts.kinds == {"points"} and not prompts.labels.any():
+        raise InvalidPrompt(
+            "only points off the object", expected="at least one point on it, or a box", do="Add a point on the object."
+        )

@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 # (level, width) in Hounsfield units: the usual reading windows (Radiopaedia, "Windowing (CT)").
 PRESETS: dict[str, tuple[float, float]] = {
-    "abdomen": (40, 400),
-    "liver": (60, 160),
-    "lung": (-600, 1500),
-    "mediastinum": (40, 400),
-    "bone": (400, 1800),
-    "brain": (40, 80),
-    "stroke": (40, 40),
-    "subdural": (75, 215),
-    "spine": (50, 250),
-    "angio": (300, 600),
+    "abdomen": (40.0, 400.0),
+    "liver": (60.0, 160.0),
+    "lung": (-600.0, 1500.0),
+    "mediastinum": (40.0, 400.0),
+    "bone": (400.0, 1800.0),
+    "brain": (40.0, 80.0),
+    "stroke": (40.0, 40.0),
+    "subdural": (75.0, 215.0),
+    "spine": (50.0, 250.0),
+    "angio": (300.0, 600.0),
 }
 # Cut at both ends when no window is named, over samples above the background (MedSAM, Ma et al. 2024, preprocessing).
 PERCENTILES = (0.5, 99.5)
@@ -43,10 +43,21 @@ class Window:
     """How raw values become 0..255.
 
     `None` for both numbers chooses by the image: 8-bit pixels pass as they are, all others are cut at `PERCENTILES`.
+
+    Raises:
+        InvalidConfig: for one number alone, or a width that is not positive.
     """
 
     level: float | None = None
     width: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse half a window and an impossible one."""
+        if self.level is None and self.width is None:
+            return
+        numbers = (np.nan if self.level is None else self.level, np.nan if self.width is None else self.width)
+        if not (np.isfinite(numbers).all() and numbers[1] > 0):
+            raise _impossible(f"level {self.level} and width {self.width}")
 
     @classmethod
     def parse(cls, text: str) -> Window:
@@ -61,15 +72,9 @@ class Window:
             return cls(*PRESETS[text])
         try:
             level, width = (float(part) for part in text.split(","))
-        except ValueError:
-            level, width = np.nan, np.nan
-        if not (np.isfinite(level) and np.isfinite(width) and width > 0):
-            raise InvalidConfig(
-                f"the window {text!r}",
-                expected=f"auto, level,width with a positive width, or one of {', '.join(sorted(PRESETS))}",
-                do="For soft tissue in CT, try --window abdomen or --window 40,400.",
-            )
-        return cls(level, width)
+            return cls(level, width)
+        except (ValueError, InvalidConfig):
+            raise _impossible(repr(text)) from None
 
     def levels(self, image: Image) -> Levels:
         """The black and white levels for one image, over all its channels and slices."""
@@ -95,6 +100,14 @@ class Window:
                 values = (image.pixels[channel, row].astype(np.float32) - levels.low) * scale
                 shown[channel, row] = np.clip(np.rint(values), 0, 255)
         return Image(shown, image.grid, levels)
+
+
+def _impossible(given: str) -> InvalidConfig:
+    return InvalidConfig(
+        f"the window {given}",
+        expected=f"auto, level,width with a positive width, or one of {', '.join(sorted(PRESETS))}",
+        do="For soft tissue in CT, try --window abdomen or --window 40,400.",
+    )
 
 
 def _percentiles(pixels: np.ndarray) -> tuple[float, float]:

@@ -1,1 +1,31 @@
-"""."""
+"""Metrics, per-case scores, summaries and the report of an evaluation."""
+
+from promisam.evaluation.case import evaluate_case
+from promisam.evaluation.folders import Evaluation, Failure, Settings, evaluate_folders
+from promisam.evaluation.metrics import dice, iou
+from promisam.evaluation.report import check_report, summary_record, write_report
+from promisam.evaluation.scores import DEFAULT_TOLERANCE, CaseScore, Status
+from promisam.evaluation.summary import Group, Statistic, Summary, summarise
+from promisam.evaluation.surface import SurfaceDistances, surface_distances
+
+__all__ = [
+    "DEFAULT_TOLERANCE",
+    "CaseScore",
+    "Evaluation",
+    "Failure",
+    "Group",
+    "Settings",
+    "Statistic",
+    "Status",
+    "Summary",
+    "SurfaceDistances",
+    "check_report",
+    "dice",
+    "evaluate_case",
+    "evaluate_folders",
+    "iou",
+    "summarise",
+    "summary_record",
+    "surface_distances",
+    "write_report",
+]

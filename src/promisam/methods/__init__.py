@@ -1,1 +1,5 @@
-"""."""
+"""The methods. Each is one file; the dict below is all that makes one known to the rest."""
+
+METHODS: dict[str, str] = {
+    "plain_sam": "promisam.methods.plain_sam:PlainSam",
+}

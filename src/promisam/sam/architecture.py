@@ -13,7 +13,7 @@ from promisam.core.errors import InvalidConfig, WeightsError
 from promisam.sam.mask_decoder import DecoderShape, MaskDecoder
 from promisam.sam.model import Sam, Traits
 from promisam.sam.prompt_encoder import PromptEncoder, PromptShape
-from promisam.sam.tinyvit import KEEPS_RESOLUTION, TinyVit, TinyVitShape
+from promisam.sam.tinyvit import TinyVit, TinyVitShape
 from promisam.sam.vit import VisionTransformer, VitShape
 
 # What no tensor shows: released SAMs have 8 heads in the decoder; TinyViT's frame goes with its stem.
@@ -36,10 +36,11 @@ class SamShape:
             InvalidConfig: when the frame is not a whole number of patches.
         """
         image = replace(self.image, side=side)
-        step = image.patch if isinstance(image, VitShape) else _tiny_step(image)
-        if side < step or side % step:
-            raise InvalidConfig(f"a frame of {side} pixels", expected=f"a multiple of {step}", do="Choose the nearest multiple.")
-        return replace(self, image=image, prompt=replace(self.prompt, side=side, grid=side // step))
+        if side < image.step or side % image.step:
+            raise InvalidConfig(
+                f"a frame of {side} pixels", expected=f"a multiple of {image.step}", do="Choose the nearest multiple."
+            )
+        return replace(self, image=image, prompt=replace(self.prompt, side=side, grid=image.grid))
 
 
 def build(shape: SamShape, traits: Traits | None = None) -> Sam:
@@ -56,13 +57,12 @@ def infer(state: Mapping[str, Tensor], decoder_heads: int = DECODER_HEADS) -> Sa
     """
     try:
         image = _vit(state) if "image_encoder.pos_embed" in state else _tinyvit(state)
-        grid = image.grid if isinstance(image, VitShape) else image.side // _tiny_step(image)
         return SamShape(
             image,
             PromptShape(
                 width=state["prompt_encoder.no_mask_embed.weight"].shape[1],
                 side=image.side,
-                grid=grid,
+                grid=image.grid,
                 mask_width=state["prompt_encoder.mask_downscaling.3.weight"].shape[0],
             ),
             DecoderShape(
@@ -136,10 +136,6 @@ def _tinyvit(state: Mapping[str, Tensor]) -> TinyVitShape:
         stem_stride=stride,
         out_channels=state["image_encoder.neck.0.weight"].shape[0],
     )
-
-
-def _tiny_step(shape: TinyVitShape) -> int:
-    return int(shape.stem_stride * 2 ** sum(width != KEEPS_RESOLUTION for width in shape.widths[1:]))
 
 
 def _count(state: Mapping[str, Tensor], pattern: str) -> int:

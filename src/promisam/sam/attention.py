@@ -53,7 +53,7 @@ def attend(
     if tables is None:
         return F.scaled_dot_product_attention(q, k, v)
     h, w = size
-    grid = q.unflatten(2, size)
+    grid = q.reshape(*q.shape[:2], h, w, -1)
     rel_h = torch.einsum("bnhwd,hkd->bnhwk", grid, offsets(tables[0], h).to(q.dtype)).flatten(2, 3)
     rel_w = torch.einsum("bnhwd,wkd->bnhwk", grid, offsets(tables[1], w).to(q.dtype)).flatten(2, 3)
     if torch.is_grad_enabled() and (q.requires_grad or rel_h.requires_grad):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -18,8 +18,15 @@ class ImageEncoder(Protocol):
     `forward` is `neck(blocks(embed(images)))`.
     """
 
-    blocks: nn.ModuleList
-    neck: Callable[[Tensor], Tensor]
+    @property
+    def blocks(self) -> nn.ModuleList:
+        """What turns tokens into tokens, in order."""
+        ...
+
+    @property
+    def neck(self) -> Callable[..., Tensor]:
+        """Tokens to the image embedding."""
+        ...
 
     @property
     def side(self) -> int:
@@ -35,7 +42,8 @@ class ImageEncoder(Protocol):
         """Images to the tokens that the first block takes."""
         ...
 
-    def __call__(self, images: Float[Tensor, "b 3 y x"]) -> Float[Tensor, "b d h w"]:
+    @property
+    def __call__(self) -> Callable[..., Any]:
         """Images to image embeddings."""
         ...
 

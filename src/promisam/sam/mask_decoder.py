@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -40,7 +41,7 @@ class Mlp(nn.Module):
     def __init__(self, inputs: int, hidden: int, outputs: int, depth: int = 3) -> None:
         super().__init__()
         widths = [inputs, *[hidden] * (depth - 1), outputs]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
 
     def forward(self, x: Float[Tensor, "*b i"]) -> Float[Tensor, "*b o"]:
         """Apply to the last axis."""
@@ -105,5 +106,5 @@ class MaskDecoder(nn.Module):
         own = tokens[:, 1 : 1 + self.shape.masks]
         weights = torch.stack([mlp(own[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], 1)
         canvas = self.upscale(features)
-        scores = (weights @ canvas.flatten(2)).unflatten(2, canvas.shape[-2:])
+        scores = torch.einsum("bkc,bcyx->bkyx", weights, canvas)
         return scores, self.iou_prediction_head(tokens[:, 0])

@@ -36,4 +36,7 @@ class Neck(nn.Sequential):
 
     def forward(self, tokens: Float[Tensor, "b h w c"]) -> Float[Tensor, "b d h w"]:
         """Image embedding, channels first."""
-        return super().forward(tokens.permute(0, 3, 1, 2))  # type: ignore[no-any-return]
+        maps = tokens.permute(0, 3, 1, 2)
+        for layer in self:
+            maps = layer(maps)
+        return maps

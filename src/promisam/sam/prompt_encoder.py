@@ -92,22 +92,20 @@ class PromptEncoder(nn.Module):
         grid = self.shape.grid
         return sparse, self.no_mask_embed.weight.reshape(1, -1, 1, 1).expand(given, -1, grid, grid)
 
-    def points(
-        self, points_xy: Float[Tensor, "b n 2"], labels: Int64[Tensor, "b n"], *, pad: bool
-    ) -> Float[Tensor, "b m c"]:
+    def points(self, points_xy: Float[Tensor, "b n 2"], labels: Int64[Tensor, "b n"], *, pad: bool) -> Float[Tensor, "b m c"]:
         """Tokens of points; `pad` adds the one that says "no box"."""
         if pad:
             points_xy = torch.cat([points_xy, points_xy.new_zeros(len(points_xy), 1, 2)], 1)
             labels = torch.cat([labels, labels.new_full((len(labels), 1), PADDING)], 1)
         place = self.pe_layer((points_xy + 0.5) / self.shape.side)
-        meaning = torch.stack([self.point_embeddings[i].weight[0] for i in (0, 1)])[labels.clamp(min=0)]
+        meaning = self._meanings()[:2][labels.clamp(min=0)]
         is_padding = (labels == PADDING)[..., None]
         return torch.where(is_padding, self.not_a_point_embed.weight[0], place + meaning)
 
     def boxes(self, boxes_xyxy: Float[Tensor, "b 4"]) -> Float[Tensor, "b 2 c"]:
         """Tokens of the lower and the upper corner."""
         place = self.pe_layer((boxes_xyxy.view(-1, 2, 2) + 0.5) / self.shape.side)
-        return place + torch.stack([self.point_embeddings[i].weight[0] for i in (2, 3)])  # type: ignore[no-any-return]
+        return place + self._meanings()[2:]  # type: ignore[no-any-return]
 
     def dense_positions(self) -> Float[Tensor, "1 c h w"]:
         """Position code of every place of the image embedding."""
@@ -115,3 +113,7 @@ class PromptEncoder(nn.Module):
         centre = (torch.arange(grid, device=self.no_mask_embed.weight.device, dtype=torch.float32) + 0.5) / grid
         xy = torch.stack([centre.expand(grid, grid), centre[:, None].expand(grid, grid)], -1)
         return self.pe_layer(xy).permute(2, 0, 1)[None]  # type: ignore[no-any-return]
+
+    def _meanings(self) -> Float[Tensor, "4 c"]:
+        """What a point off the object, one on it, a box's low and its high corner mean."""
+        return torch.cat(list(self.point_embeddings.parameters()))

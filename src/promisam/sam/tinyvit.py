@@ -44,6 +44,17 @@ class TinyVitShape:
     stem_stride: int
     out_channels: int
 
+    @property
+    def step(self) -> int:
+        """Pixels from one position of the image embedding to the next."""
+        halvings = sum(width != KEEPS_RESOLUTION for width in self.widths[1:])
+        return int(self.stem_stride * 2**halvings)
+
+    @property
+    def grid(self) -> int:
+        """Positions along a side of the image embedding."""
+        return self.side // self.step
+
 
 class ConvNorm(nn.Module):
     """Convolution and batch norm.
@@ -222,8 +233,7 @@ class TinyVit(nn.Module):
     @property
     def grid(self) -> int:
         """Positions along a side of the image embedding."""
-        halvings = sum(width != KEEPS_RESOLUTION for width in self.shape.widths[1:])
-        return self.shape.side // self.shape.stem_stride // 2**halvings
+        return self.shape.grid
 
     def embed(self, images: Float[Tensor, "b 3 y x"]) -> Float[Tensor, "b h w c"]:
         """The stem's map as tokens."""

@@ -43,6 +43,11 @@ class VitShape:
     out_channels: int
 
     @property
+    def step(self) -> int:
+        """Pixels from one position of the image embedding to the next."""
+        return self.patch
+
+    @property
     def grid(self) -> int:
         """Tokens along a side."""
         return self.side // self.patch
@@ -93,13 +98,13 @@ class Block(nn.Module):
 
     def forward(self, x: Float[Tensor, "b h w c"]) -> Float[Tensor, "b h w c"]:
         """Tokens to tokens."""
-        seen = self.norm1(x)
-        if self.window:
-            seen = join(self.attn(partition(seen, self.window)), (x.shape[1], x.shape[2]))
-        else:
-            seen = self.attn(seen)
-        x = x + seen
+        x = x + self._attend(self.norm1(x))
         return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
+
+    def _attend(self, x: Float[Tensor, "b h w c"]) -> Float[Tensor, "b h w c"]:
+        if not self.window:
+            return self.attn(x)  # type: ignore[no-any-return]
+        return join(self.attn(partition(x, self.window)), (x.shape[1], x.shape[2]))
 
 
 class PatchEmbed(nn.Module):

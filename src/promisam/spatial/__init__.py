@@ -1,1 +1,1 @@
-"""."""
+"""Methods of pictures on volumes, and other matters of space."""

@@ -1,0 +1,99 @@
+"""Reading NIfTI.
+
+Read here and not through SimpleITK, whose NIfTI library was seen to answer a truncated file with zeros, to turn NaN into 0, to
+take the samples of `a.nii` for `a.nii.gz` where both lie in one folder, and to pick one of two contradicting geometries, all in
+silence.
+"""
+
+from __future__ import annotations
+
+import gzip
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Shaped
+
+from promisam.core.errors import UnreadableFile, UnsupportedFile
+from promisam.core.grid import Grid
+from promisam.io.nifti_header import HEADER_BYTES, NiftiHeader, header_grid, parse_header
+
+_TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
+_COLOURS = {128: 3, 2304: 4}  # RGB24, RGBA32
+_VECTORS = {1006, 1007, 2003, 2004}  # intents whose fifth axis holds channels: displacement, vector, RGB, RGBA
+
+
+def read_nifti(path: Path) -> tuple[Shaped[np.ndarray, "c *grid"], Grid]:
+    """Samples after the header's scaling, channels first, and their grid.
+
+    Raises:
+        UnreadableFile: for a damaged or truncated file.
+        UnsupportedFile: for 4-D, complex numbers, shear, and a header that contradicts itself.
+    """
+    try:
+        with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
+            header = parse_header(file.read(HEADER_BYTES))
+            kind, channels = _sample_type(path, header)
+            _check_axes(path, header)
+            count = int(np.prod(header.shape_xyz, dtype=np.int64)) * channels
+            file.seek(header.offset)
+            content = file.read(count * kind.itemsize)
+            while file.read(1 << 20):  # to the end, where gzip's checksum stands
+                pass
+    except (OSError, EOFError, zlib.error, struct.error, ValueError, OverflowError) as error:
+        raise _damaged(path, str(error)) from error
+    if len(content) < count * kind.itemsize:
+        raise _damaged(path, f"{len(content)} of {count * kind.itemsize} bytes of samples")
+    samples = np.frombuffer(content, kind).astype(kind.newbyteorder("="), copy=False)
+    axes = min(len(header.shape_xyz), 3)
+    return _scaled(_arranged(samples, header, channels), header), header_grid(path, header, axes)
+
+
+def _sample_type(path: Path, header: NiftiHeader) -> tuple[np.dtype, int]:
+    if header.datatype in _COLOURS:
+        return np.dtype("u1"), _COLOURS[header.datatype]
+    if header.datatype not in _TYPES:
+        raise UnsupportedFile(
+            f"{path}, whose samples have NIfTI's type {header.datatype} (complex, binary or of 128 bits)",
+            expected="whole or real numbers of up to 64 bits",
+            do="Convert it first, e.g. to magnitudes.",
+        )
+    return np.dtype(header.order + _TYPES[header.datatype]), 1
+
+
+def _check_axes(path: Path, header: NiftiHeader) -> None:
+    shape = header.shape_xyz
+    vector = header.intent in _VECTORS and len(shape) == 5 and shape[3] == 1
+    if len(shape) < 2 or (not vector and any(n > 1 for n in shape[3:])):
+        raise UnsupportedFile(
+            f"{path}, which has {len(shape)} axes ({' x '.join(map(str, shape))} samples)",
+            expected="a picture or one volume",
+            do="Split it into its volumes first, e.g. with FSL's fslsplit, and choose one.",
+        )
+
+
+def _arranged(samples: np.ndarray, header: NiftiHeader, channels: int) -> np.ndarray:
+    grid = tuple(reversed(header.shape_xyz[:3]))
+    if channels > 1:
+        return np.ascontiguousarray(np.moveaxis(samples.reshape(*grid, channels), -1, 0))
+    return samples.reshape(-1, *grid)
+
+
+def _scaled(samples: np.ndarray, header: NiftiHeader) -> np.ndarray:
+    slope, intercept = header.slope, header.intercept
+    usual = not np.isfinite([slope, intercept]).all() or slope == 0 or (slope, intercept) == (1, 0)
+    if usual or header.datatype in _COLOURS:
+        return samples
+    if samples.dtype.kind in "iu" and float(slope).is_integer() and float(intercept).is_integer():
+        return samples.astype(np.int64) * int(slope) + int(intercept)
+    real = np.float64 if samples.dtype.itemsize > 4 else np.float32
+    return (samples.astype(np.float64) * slope + intercept).astype(real)
+
+
+def _damaged(path: Path, reason: str) -> UnreadableFile:
+    return UnreadableFile(
+        f"{path}, which is damaged or cut off ({' '.join(reason.split())})",
+        expected="a whole NIfTI file",
+        do="Copy or export the file again.",
+    )

@@ -1,0 +1,126 @@
+"""Zero-shot SAM: a prompt in, a mask out, nothing trained (Kirillov et al. 2023; Ma et al. 2024 for medical weights).
+
+The shortest method: read it before writing another. A method is a class that keeps the `Segmenter` contract, made
+from a SAM and the `Config` of its module.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from promisam import zoo
+from promisam.core import Grid, Image, PromptKind, Prompts, Scores, Window, check_ndim, check_prompts
+from promisam.sam.frame import Frame
+from promisam.sam.model import Sam
+
+
+class Config(BaseModel):
+    """Options of zero-shot SAM.
+
+    Attributes:
+        window: how raw intensities become 0..255: "auto", a preset, or "level,width" (`promisam.core.Window`).
+        multimask: whether the best of SAM's three masks for ambiguous prompts is taken, by predicted quality, or its single
+            mask for clear prompts. "auto" follows the official advice: three for one lone click, else the single one.
+        precision: of the image encoder. float32 is the reference; bfloat16 is faster and differs slightly.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    window: str = "auto"
+    multimask: Literal["auto", "always", "never"] = "auto"
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedPicture:
+    """A picture's embedding and how the picture sits in the model's frame."""
+
+    grid: Grid
+    frame: Frame
+    embedding: Float[Tensor, "1 c h w"]
+
+
+class PlainSam:
+    """SAM as it was released, on pictures."""
+
+    ndim = 2
+
+    def __init__(self, sam: Sam, config: Config | None = None) -> None:
+        """Use a SAM on whatever device it is; it is not changed."""
+        self.sam = sam
+        self.config = config or Config()
+        self.window = Window.parse(self.config.window)
+
+    @property
+    def accepts(self) -> frozenset[PromptKind]:
+        """The kinds of prompt that the weights learned."""
+        return self.sam.traits.prompts
+
+    def prepare(self, image: Image) -> Image:
+        """Through the window to 0..255."""
+        return self.window.apply(image)
+
+    @torch.inference_mode()
+    def encode(self, image: Image) -> EncodedPicture:
+        """The image encoder's embedding of one picture."""
+        check_ndim(self, image.grid)
+        height, width = image.grid.shape
+        frame = Frame((height, width), self.sam.side)
+        pixels = frame.resize(self.prepare(image).pixels).to(self._device)
+        framed = frame.pad(self.sam.scale(pixels)).contiguous(memory_format=torch.channels_last)
+        with self._autocast():
+            embedding = self.sam.image_encoder(framed)
+        return EncodedPicture(image.grid, frame, embedding.float())
+
+    @torch.inference_mode()
+    def decode(self, encoded: EncodedPicture, prompts: Prompts) -> Scores:
+        """The mask that the prompts ask for.
+
+        Raises:
+            UnsupportedPrompt: for a kind of prompt that the weights never learned.
+        """
+        check_prompts(self.accepts, encoded.grid, prompts, self._advice(prompts))
+        logits, quality = self.sam.decode(encoded.embedding, **self._tensors(encoded.frame, prompts))
+        best = self._choose(quality[0], prompts)
+        restored = encoded.frame.restore(logits[:, best : best + 1])[0]
+        return Scores(restored.float().cpu().numpy(), encoded.grid, (float(quality[0, best]),))
+
+    def _tensors(self, frame: Frame, prompts: Prompts) -> dict[str, Tensor]:
+        given: dict[str, Tensor] = {}
+        if len(prompts.points_zyx):
+            given["points_xy"] = frame.points_xy(prompts.points_zyx)
+            given["labels"] = torch.from_numpy(prompts.labels.astype(np.int64))[None]
+        if prompts.box_zyx is not None:
+            given["boxes_xyxy"] = frame.box_xyxy(prompts.box_zyx)
+        if prompts.mask is not None:
+            given["masks"] = frame.mask_logits(prompts.mask, self.sam.prompt_encoder.shape.grid)
+        return {name: tensor.to(self._device) for name, tensor in given.items()}
+
+    def _choose(self, quality: Float[Tensor, " k"], prompts: Prompts) -> int:
+        lone_click = prompts.kinds == {"points"} and len(prompts.points_zyx) == 1
+        several = {"always": True, "never": False, "auto": lone_click}[self.config.multimask]
+        return 1 + int(quality[1:].argmax()) if several else 0
+
+    def _advice(self, prompts: Prompts) -> str:
+        able = [name for name, entry in zoo.CATALOGUE.items() if prompts.kinds <= entry.prompts]
+        return (
+            f"The weights {self.sam.traits.name} never learned that: give {' or '.join(sorted(self.accepts))}, "
+            f"or use weights that did, e.g. --weights {able[0] if able else 'sam_vit_b'}."
+        )
+
+    @property
+    def _device(self) -> torch.device:
+        return self.sam.prompt_encoder.no_mask_embed.weight.device
+
+    def _autocast(self) -> torch.autocast | nullcontext[None]:
+        if self.config.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self._device.type, torch.bfloat16)

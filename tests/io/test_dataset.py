@@ -1,0 +1,180 @@
+"""The check of data sets: each mistake is found, named and placed; a sound set has no error."""
+
+import nibabel
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from dicom_maker import make_series
+from promisam.core.errors import UnreadableFile
+from promisam.io import check
+
+RNG = np.random.default_rng(9)
+
+
+def image(path, shape=(20, 30), **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Pillow.fromarray(RNG.integers(0, 256, shape, dtype=np.uint8)).save(path, **options)
+
+
+def mask(path, *values, shape=(20, 30)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    labels = np.zeros(shape, np.uint8)
+    labels.flat[5 : 5 + len(values)] = values
+    Pillow.fromarray(labels).save(path)
+
+
+def volume(path, array, affine=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nibabel.save(nibabel.Nifti1Image(array, np.eye(4) if affine is None else affine), path)
+
+
+def found(report, severity=None):
+    return [(f.file.rsplit("/", 1)[-1], f.reason) for f in report.findings if severity in (None, f.severity)]
+
+
+@pytest.mark.parametrize(
+    ("images", "masks"), [("images", "masks"), ("imgs", "labels"), ("image", "gt"), ("Images", "annotations")]
+)
+def test_a_sound_set_in_every_spelling(tmp_path, images, masks):
+    for i, ending in enumerate(["", "_mask", "_segmentation", "_label", "_gt", "__liver"]):
+        image(tmp_path / images / f"case{i}.png")
+        mask(tmp_path / masks / f"case{i}{ending}.png", 1)
+    report = check(tmp_path)
+    assert (report.images, report.masks, report.findings) == (6, 6, ())
+    assert report.layout == f"{images}/ and {masks}/"
+
+
+def test_pairs_that_are_none(tmp_path):
+    for name in ("a", "b"):
+        image(tmp_path / "images" / f"{name}.png")
+    for name in ("b", "c"):
+        mask(tmp_path / "masks" / f"{name}.png", 1)
+    assert found(check(tmp_path)) == [("a.png", "an image without a mask"), ("c.png", "a mask without an image")]
+
+
+def test_unreadable_files(tmp_path):
+    image(tmp_path / "images" / "a.png")
+    mask(tmp_path / "masks" / "a.png", 1)
+    (tmp_path / "images" / "a.png").write_text("hello")
+    (tmp_path / "masks" / "a.png").write_bytes(b"")
+    report = check(tmp_path)
+    (first, one), (second, two) = found(report, "error")
+    assert (first, second) == ("a.png", "a.png")
+    assert one.startswith("which is nothing known")
+    assert "0 bytes" in two
+    assert report.errors == 2
+
+
+def test_sizes_and_places_that_disagree_are_both_stated(tmp_path):
+    image(tmp_path / "images" / "a.png")
+    mask(tmp_path / "masks" / "a.png", 1, shape=(30, 20))
+    ((_, reason),) = found(check(tmp_path), "error")
+    assert "20 x 30 samples" in reason
+    assert "30 x 20 samples" in reason
+    moved = np.eye(4)
+    moved[0, 3] = 7
+    volume(tmp_path / "v" / "images" / "a.nii.gz", RNG.normal(size=(3, 4, 5)).astype(np.float32))
+    volume(tmp_path / "v" / "masks" / "a.nii.gz", np.ones((3, 4, 5), np.uint8), moved)
+    ((_, reason),) = found(check(tmp_path / "v"), "error")
+    assert "at -7, 0, 0" in reason
+    assert "at -0, 0, 0" in reason or "at 0, 0, 0" in reason
+
+
+def test_values_that_are_no_labels(tmp_path):
+    image(tmp_path / "images" / "a.png")
+    block = np.zeros((64, 64), np.uint8)
+    block[13:41, 17:50] = 255
+    (tmp_path / "masks").mkdir()
+    Pillow.fromarray(block).save(tmp_path / "masks" / "a.jpg")
+    volume(tmp_path / "images" / "b.nii.gz", np.zeros((3, 4, 5), np.float32) + np.arange(5, dtype=np.float32))
+    volume(tmp_path / "masks" / "b.nii.gz", np.full((3, 4, 5), 0.4, np.float32))
+    errors = dict(found(check(tmp_path), "error"))
+    assert "smears" in errors["a.jpg"]
+    assert "fractions" in errors["b.nii.gz"]
+
+
+def test_nan_is_named(tmp_path):
+    volume(tmp_path / "a.nii.gz", np.full((3, 4, 5), np.nan, np.float32))
+    ((name, reason),) = found(check(tmp_path), "error")
+    assert (name, "60 NaN" in reason) == ("a.nii.gz", True)
+
+
+def test_empty_and_many_labels_and_the_label_meant(tmp_path):
+    for name, values in (("a", ()), ("b", (1, 2, 3)), ("c", (2,))):
+        image(tmp_path / "images" / f"{name}.png")
+        mask(tmp_path / "masks" / f"{name}.png", *values)
+    report = check(tmp_path)
+    assert found(report, "warning") == [("a.png", "the mask is empty")]
+    assert found(report, "note") == [("b.png", "3 labels: 1, 2, 3")]
+    assert found(check(tmp_path, label=1), "warning") == [
+        ("a.png", "label 1 is missing; labels held: none"),
+        ("c.png", "label 1 is missing; labels held: 2"),
+    ]
+
+
+def test_notes_on_coding_alpha_and_depth(tmp_path):
+    image(tmp_path / "images" / "a.png", (20, 30, 4))
+    mask(tmp_path / "masks" / "a.png", 255)
+    Pillow.fromarray(RNG.integers(0, 65535, (20, 30), dtype=np.uint16)).save(tmp_path / "images" / "b.png")
+    mask(tmp_path / "masks" / "b.png", 1)
+    notes = found(check(tmp_path), "note")
+    assert notes == [
+        ("a.png", "an alpha channel, used: composited on black"),
+        ("a.png", "coded 0 and 255"),
+        ("b.png", "uint16 values"),
+    ]
+
+
+def test_the_same_image_twice(tmp_path):
+    image(tmp_path / "a.png")
+    Pillow.open(tmp_path / "a.png").save(tmp_path / "b.bmp")
+    ((name, reason),) = found(check(tmp_path), "warning")
+    assert name == "b.bmp"
+    assert reason.endswith("a.png")
+
+
+def test_several_masks_of_one_image_and_other_files(tmp_path):
+    image(tmp_path / "images" / "a.png")
+    for ending in ("__liver", "__spleen"):
+        mask(tmp_path / "masks" / f"a{ending}.png", 1)
+    (tmp_path / "masks" / "notes.txt").write_text("x")
+    (tmp_path / "masks" / ".DS_Store").write_text("x")
+    report = check(tmp_path)
+    assert report.masks == 2
+    assert found(report) == [("notes.txt", "neither image nor mask; passed over")]
+
+
+def test_dicom_folders_as_images(tmp_path):
+    pixels = RNG.integers(0, 99, (5, 6, 8)).astype(np.int16)
+    make_series(tmp_path / "images" / "p1", pixels)
+    volume(tmp_path / "masks" / "p1.nii.gz", np.ones((8, 6, 5), np.uint8))
+    ((name, reason),) = found(check(tmp_path), "error")
+    assert name == "p1.nii.gz"
+    assert reason.startswith("the mask lies elsewhere")
+    assert check(tmp_path / "images" / "p1").layout == "a DICOM folder"
+
+
+def test_single_files_and_folders(tmp_path):
+    image(tmp_path / "a.png")
+    mask(tmp_path / "a_mask.png")
+    mask(tmp_path / "masks" / "x.png")
+    assert check(tmp_path / "a.png").layout == "one image"
+    assert found(check(tmp_path / "a_mask.png")) == [("a_mask.png", "the mask is empty")]
+    assert check(tmp_path / "masks" / "x.png").layout == "one mask"
+    assert check(tmp_path / "masks").layout == "a folder of masks"
+    assert check(tmp_path).layout == "a folder of images"
+
+
+def test_nothing_there(tmp_path):
+    with pytest.raises(UnreadableFile, match="no image was found"):
+        check(tmp_path)
+    with pytest.raises(UnreadableFile, match="does not exist"):
+        check(tmp_path / "none")
+
+
+def test_real_sets_hold_no_errors(shared):
+    for name in ("busi", "hc18"):
+        report = check(shared / "data" / name)
+        assert report.images > 20
+        assert not report.errors, found(report, "error")
