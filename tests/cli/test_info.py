@@ -48,4 +48,4 @@ def test_one_bad_file_does_not_stop_the_rest(volume, tmp_path, capsys):
 
 def test_no_file_is_a_usage_error(capsys):
     assert call() == 2
-    assert "FILES" in capsys.readouterr().err
+    assert "files" in capsys.readouterr().err

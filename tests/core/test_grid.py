@@ -234,7 +234,7 @@ def test_degenerate_affines_are_refused(affine):
 
 
 @pytest.mark.parametrize("affine", [np.eye(3), np.zeros((0, 4)), np.eye(4)[None]])
-def test_affines_of_another_shape_are_refused(affine):
+def test_affines_of_another_shape_are_refused(affine, unchecked):
     with pytest.raises(GeometryError, match="4x4"):
         Grid((3, 4, 5), affine)
 

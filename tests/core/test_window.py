@@ -31,7 +31,9 @@ def test_presets_put_black_and_white_half_a_width_off_the_level(name):
 def test_a_window_is_linear_and_rounded():
     values = np.linspace(-120, 220, 307, dtype=np.float32).reshape(1, -1)
     expected = np.clip(np.rint((values.astype(np.float64) - (-60)) / 200 * 255), 0, 255)
-    assert np.array_equal(Window.parse("40,200").apply(picture(values)).pixels[0], expected)
+    shown = Window.parse("40,200").apply(picture(values)).pixels[0].astype(float)
+    assert np.abs(shown - expected).max() <= 1  # halves may round either way
+    assert (shown != expected).mean() < 0.02
 
 
 @pytest.mark.parametrize(("text", "window"), [("auto", Window()), ("40,400", Window(40.0, 400.0)), (" -600 , 1500", Window(-600.0, 1500.0))])
@@ -58,7 +60,7 @@ def test_auto_cuts_16_bit_at_percentiles_above_the_background():
     values[:30] = 0
     low, high = np.percentile(values[values > 0].astype(float), (0.5, 99.5))
     shown = Window().apply(picture(values))
-    assert shown.levels == Levels(pytest.approx(low), pytest.approx(high), "percentiles")
+    assert shown.levels == Levels(float(low), float(high), "percentiles")
     expected = np.clip(np.rint((values.astype(np.float64) - low) / (high - low) * 255), 0, 255)
     assert np.abs(shown.pixels[0] - expected).max() <= 1
     assert (shown.pixels[0, :30] == 0).all()

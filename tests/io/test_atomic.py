@@ -19,6 +19,14 @@ def test_parents_are_created_and_nothing_else_is_left(tmp_path):
     assert list(target.parent.iterdir()) == [target]
 
 
+def test_whoever_reads_the_old_file_is_not_disturbed(tmp_path):
+    target = atomic_text(tmp_path / "x.txt", "old")
+    with target.open() as reader:
+        atomic_text(target, "new")
+        assert reader.read() == "old"
+    assert target.read_text() == "new"
+
+
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, RuntimeError, SystemExit])
 def test_an_interruption_leaves_the_old_file_and_no_other(tmp_path, interruption):
     target = atomic_text(tmp_path / "x.txt", "old")

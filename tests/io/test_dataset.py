@@ -6,8 +6,9 @@ import pytest
 from PIL import Image as Pillow
 
 from dicom_maker import make_series
+from promisam.core import Segmentation
 from promisam.core.errors import UnreadableFile
-from promisam.io import check
+from promisam.io import check, read, write
 
 RNG = np.random.default_rng(9)
 
@@ -153,6 +154,16 @@ def test_dicom_folders_as_images(tmp_path):
     assert name == "p1.nii.gz"
     assert reason.startswith("the mask lies elsewhere")
     assert check(tmp_path / "images" / "p1").layout == "a DICOM folder"
+
+
+def test_the_mask_of_a_dicom_slice_may_be_a_volume_of_one_slice(tmp_path):
+    pixels = RNG.integers(0, 99, (2, 6, 8)).astype(np.int16)
+    first, second = make_series(tmp_path / "images", pixels)
+    grid = read(first).grid
+    second.unlink()
+    first.rename(tmp_path / "images" / "a.dcm")
+    write(tmp_path / "masks" / "a.nii.gz", Segmentation(np.ones((6, 8), np.uint8), grid))
+    assert check(tmp_path).findings == ()
 
 
 def test_single_files_and_folders(tmp_path):

@@ -19,6 +19,8 @@ def segmented(grid, *values, names=None):
     labels = np.zeros(grid.shape, np.uint8)
     labels[..., 1:3, 2:5] = values[0] if values else 0
     labels[..., 4, 6] = values[-1] if values else 0
+    if grid.ndim == 3:
+        labels[[0, 3, 4]] = 0  # empty slices at both ends
     return Segmentation(labels, grid, names or {})
 
 

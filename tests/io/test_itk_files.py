@@ -240,6 +240,55 @@ def test_nan_is_refused_with_the_file_named(tmp_path):
         read(save(tmp_path / "a.nii.gz", array))
 
 
+@pytest.mark.parametrize("suffix", ["nrrd", "mha", "nii"])
+def test_nan_is_refused_in_every_format(tmp_path, suffix):
+    array = np.zeros((4, 5, 6), np.float32)
+    array[1, 2, 3] = np.inf
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(array), str(tmp_path / f"a.{suffix}"))
+    with pytest.raises(InvalidImage, match="1 NaN or infinite"):
+        read(tmp_path / f"a.{suffix}")
+
+
+@pytest.mark.parametrize(("name", "data"), [("a.mhd", "a.raw"), ("a.nhdr", "a.raw")])
+def test_headers_with_data_in_a_second_file(tmp_path, name, data):
+    array = np.arange(120, dtype=np.int16).reshape(4, 5, 6)
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(array), str(tmp_path / name))
+    np.testing.assert_array_equal(read(tmp_path / name).pixels[0], array)
+    (tmp_path / data).write_bytes(array.tobytes()[:100])
+    with pytest.raises(UnreadableFile, match="cannot be read"):
+        read(tmp_path / name)
+    (tmp_path / data).unlink()
+    with pytest.raises(UnreadableFile, match="cannot be read"):
+        read(tmp_path / name)
+
+
+def test_a_sibling_with_the_other_suffix_does_not_matter(tmp_path):
+    for value, name in ((1, "a.nii"), (2, "a.nii.gz")):
+        save(tmp_path / name, np.full((2, 3, 4), value, np.int16))
+    assert read(tmp_path / "a.nii").pixels.max() == 1
+    assert read(tmp_path / "a.nii.gz").pixels.min() == 2
+
+
+@pytest.mark.parametrize("kind", ["u1", "i1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("version", [nibabel.Nifti1Image, nibabel.Nifti2Image])
+def test_every_type_order_and_version_of_nifti(tmp_path, kind, order, version):
+    array = np.arange(60).reshape(3, 4, 5).astype(kind)
+    affine = make_affine((0.3, -0.2, 0.1), (-1, 1, 1), (0.5, 0.75, 6.5), (-91.5, 40.25, 12.0))
+    header = version.header_class(endianness=order)
+    header.set_data_dtype(kind)
+    nibabel.save(version(array, affine, header), tmp_path / "a.nii.gz")
+    image = read(tmp_path / "a.nii.gz")
+    assert image.pixels.dtype == kind
+    np.testing.assert_array_equal(image.pixels[0].T, array)
+    np.testing.assert_allclose(nibabel_affine(image.grid), affine, atol=1e-5)
+
+
+def test_complex_numbers_are_refused(tmp_path):
+    with pytest.raises(UnsupportedFile, match="magnitudes"):
+        read(save(tmp_path / "a.nii", np.zeros((3, 4, 5), np.complex64)))
+
+
 def test_labels_stored_as_whole_floats_are_labels(tmp_path):
     labels = np.zeros((4, 5, 6), np.float32)
     labels[1, 2, 3] = 300

@@ -48,9 +48,9 @@ def test_boxes_and_clicks_are_drawn_at_their_place():
     picture = render(image, Segmentation(mask.labels * 0, mask.grid), [prompts])
     scale = 512 / 30
     middle = np.array([np.mean(where(picture, (0, 220, 60))[:2]), np.mean(where(picture, (0, 220, 60))[2:])])
-    np.testing.assert_allclose(middle, [6.5 * scale, 10.5 * scale], atol=1)
+    np.testing.assert_allclose(middle, [6.5 * scale - 0.5, 10.5 * scale - 0.5], atol=1)
     middle = np.array([np.mean(where(picture, (255, 40, 40))[:2]), np.mean(where(picture, (255, 40, 40))[2:])])
-    np.testing.assert_allclose(middle, [15.5 * scale, 25.5 * scale], atol=1)
+    np.testing.assert_allclose(middle, [15.5 * scale - 0.5, 25.5 * scale - 0.5], atol=1)
     np.testing.assert_allclose(where(picture, (255, 255, 255)), [2 * scale, 13 * scale, 3 * scale, 19 * scale], atol=2)
 
 
@@ -79,6 +79,10 @@ def test_patients_are_turned_front_up_and_left_to_the_right(flips):
     grid = Grid.from_itk((30, 20), (1.0, 1.0), (0.0, 0.0), direction[:2, :2])
     image, mask = scene(grid)
     turned = mask.labels[:: flips[1], :: flips[0]]
+    at = (5.0 if flips[1] > 0 else 14.0, 20.0 if flips[0] > 0 else 9.0)
+    clicked = render(image, mask, [Prompts(grid).click(at).with_box(at, (at[0] + 2, at[1] + 3))])
+    rows, rows_end, columns, columns_end = where(clicked, (0, 220, 60))
+    np.testing.assert_allclose([rows + rows_end, columns + columns_end], np.array([11, 41]) * 512 / 30 - 1, atol=2)
     picture = render(image, Segmentation(np.ascontiguousarray(turned), grid))
     np.testing.assert_array_equal(
         picture, render(*[scene(Grid.of_picture((20, 30)))[0], Segmentation(mask.labels, Grid.of_picture((20, 30)))])

@@ -53,11 +53,18 @@ def full_prompts(grid):
     return Prompts(grid).click(high).click(low, positive=False).with_box(low, high).with_mask(mask)
 
 
-@pytest.mark.parametrize("world", [False, True])
-@pytest.mark.parametrize("grid", [VOLUME, VOLUME.slice(0, 2), Grid.of_picture((5, 6))], ids=["volume", "plane", "picture"])
+@pytest.mark.parametrize(
+    ("grid", "world"),
+    [
+        (VOLUME, False),
+        (VOLUME, True),
+        (VOLUME.slice(0, 2), False),
+        (VOLUME.slice(0, 2), True),
+        (Grid.of_picture((5, 6)), False),
+    ],
+    ids=["volume", "volume in world", "plane", "plane in world", "picture"],
+)
 def test_what_is_written_comes_back(tmp_path, grid, world):
-    if world and grid.unit == "px":
-        pytest.skip("a picture in pixels has no world")
     given = [NamedPrompts("Leber ü", full_prompts(grid)), NamedPrompts("b", Prompts(grid).click([1.0] * grid.ndim))]
     back = read_prompts(write_prompts(tmp_path / "p.json", given, world=world), grid)
     assert [one.name for one in back] == ["Leber ü", "b"]
@@ -66,6 +73,13 @@ def test_what_is_written_comes_back(tmp_path, grid, world):
         np.testing.assert_array_equal(other.prompts.labels, one.prompts.labels)
     np.testing.assert_allclose(back[0].prompts.box_zyx, given[0].prompts.box_zyx, atol=1e-9)
     np.testing.assert_array_equal(back[0].prompts.mask, given[0].prompts.mask)
+
+
+def test_a_world_box_is_given_low_to_high_in_the_world(tmp_path):
+    """The slices of this grid run down, so the lower corner of the world is not that of the array."""
+    grid = Grid.from_itk((6, 5, 4), (1.0, 1.0, 2.0), (0.0, 0.0, 10.0), np.diag([1.0, 1.0, -1.0]))
+    (one,) = read_prompts(store(tmp_path, {"coordinates": "world", "objects": [{"box": [1, 2, 4, 3, 4, 8]}]}), grid)
+    np.testing.assert_allclose(one.prompts.box_zyx, [(1, 2, 1), (3, 4, 3)])
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,18 @@ def test_places_that_take_no_files(tmp_path, name, place):
         write(tmp_path / place / name, picture(1))
 
 
+@pytest.mark.parametrize(("name", "reader"), [("m.nii.gz", "read_nifti"), ("m.nrrd", "read_itk")])
+def test_what_reads_back_differently_is_not_kept(tmp_path, monkeypatch, name, reader):
+    honest = getattr(itk_files, reader)
+    other_labels = lambda labels, grid: (labels * 0, grid)  # noqa: E731
+    other_place = lambda labels, grid: (labels, grid.pad((0, 0), (0, 1)))  # noqa: E731
+    for change in (other_labels, other_place):
+        monkeypatch.setattr(itk_files, reader, lambda *a, change=change: change(*honest(*a)))
+        with pytest.raises(UnwritableOutput, match="reads back differently"):
+            write(tmp_path / name, picture(1))
+        assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("name", ["m.nii.gz", "m.nrrd", "m.mha", "m.png"])
 def test_ctrl_c_in_the_middle_leaves_the_old_file(tmp_path, monkeypatch, name):
     old = write(tmp_path / name, picture(1)).read_bytes()

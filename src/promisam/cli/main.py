@@ -9,6 +9,7 @@ import typer
 
 from promisam import __version__
 from promisam.cli.check_data import check_data
+from promisam.cli.demo import demo
 from promisam.cli.evaluate import evaluate
 from promisam.cli.info import info
 from promisam.cli.segment import segment
@@ -29,6 +30,7 @@ app.command()(segment)
 app.command()(info)
 app.command()(check_data)
 app.command()(evaluate)
+app.command()(demo)
 app.add_typer(weights, name="weights")
 
 

@@ -13,6 +13,8 @@ from promisam.core.errors import GeometryError
 
 Unit = Literal["mm", "px"]
 
+_ROUNDING = 1e-6  # of a step: what a way through millimetres and back may cost
+
 
 @dataclass(frozen=True, eq=False)
 class Grid:
@@ -119,8 +121,8 @@ class Grid:
 
     def contains(self, points_zyx: Real[np.ndarray, "n d"]) -> Bool[np.ndarray, " n"]:
         """Whether points lie on the image, whose samples reach half a step beyond their centres."""
-        high = np.asarray(self.shape) - 0.5
-        return np.asarray(((points_zyx >= -0.5) & (points_zyx <= high)).all(axis=1))
+        low, high = -0.5 - _ROUNDING, np.asarray(self.shape) - 0.5 + _ROUNDING
+        return np.asarray(((points_zyx >= low) & (points_zyx <= high)).all(axis=1))
 
     def crop(self, start: Sequence[int], stop: Sequence[int]) -> Grid:
         """Grid of `array[start:stop]`, index per axis."""

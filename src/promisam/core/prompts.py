@@ -48,9 +48,10 @@ class Prompts:
 
     def __post_init__(self) -> None:
         """Refuse what lies off the image or means nothing."""
-        points = np.asarray(self.points_zyx, np.float64) if len(self.points_zyx) else np.zeros((0, self.grid.ndim))
-        object.__setattr__(self, "points_zyx", points)
-        self._check_points(points)
+        if not len(self.points_zyx):
+            object.__setattr__(self, "points_zyx", np.zeros((0, self.grid.ndim)))
+        self._keep_own_arrays()
+        self._check_points(self.points_zyx)
         if self.box_zyx is not None:
             self._check_box(self.box_zyx)
         if self.mask is not None:
@@ -100,10 +101,17 @@ class Prompts:
         """The same prompts on another grid of as many axes, through the patient's space.
 
         Raises:
+            GridMismatch: for a grid of another number of axes.
             InvalidPrompt: when they lie off the other image.
         """
         from promisam.core.segmentation import Segmentation
 
+        if grid.ndim != self.grid.ndim:
+            raise GridMismatch(
+                f"prompts on an image of {self.grid.ndim} axes for one of {grid.ndim}",
+                expected="equal numbers of axes",
+                do="Use prompts.slice(axis, index) to go from a volume to one of its slices.",
+            )
         points = grid.to_index(self.grid.to_mm(self.points_zyx))
         box = None
         if self.box_zyx is not None:
@@ -111,7 +119,7 @@ class Prompts:
             corners = np.stack(np.meshgrid(*edges.T, indexing="ij"), -1).reshape(-1, self.grid.ndim)
             moved = grid.to_index(self.grid.to_mm(corners))
             box = np.stack([moved.min(axis=0) + 0.5, moved.max(axis=0) - 0.5])
-            box = np.sort(box, axis=0)  # thinner than a sample of the other grid: its middle
+            box = _at_least_a_sample(box)
         mask = None
         if self.mask is not None:
             mask = Segmentation(self.mask.astype(np.uint8), self.grid).resample(grid).mask()
@@ -128,6 +136,15 @@ class Prompts:
         mask = None if self.mask is None else np.take(self.mask, index, axis=axis)
         mask = mask if mask is not None and mask.any() else None
         return Prompts(grid, self.points_zyx[here][:, kept], self.labels[here], box, mask)
+
+    def _keep_own_arrays(self) -> None:
+        """Read-only copies, so that no value of an undo history can change."""
+        for name in ("points_zyx", "labels", "box_zyx", "mask"):
+            given = getattr(self, name)
+            if given is not None and (given.flags.writeable or given.base is not None):
+                own = given.copy()
+                own.flags.writeable = False
+                object.__setattr__(self, name, own)
 
     def _check_points(self, points: np.ndarray) -> None:
         if points.shape[1] != self.grid.ndim or self.labels.shape != (len(points),):
@@ -171,6 +188,15 @@ class Prompts:
             raise InvalidPrompt(
                 "an empty mask prompt", expected="at least one marked sample", do="Leave the mask out, or mark the object."
             )
+
+
+def _at_least_a_sample(box: np.ndarray) -> np.ndarray:
+    """Along axes where a box is thinner than a sample: its middle, as long as two axes keep an extent."""
+    thin = box[1] - box[0] < 1e-6
+    box = np.sort(box, axis=0)
+    if np.count_nonzero(~thin) >= 2:
+        box[:, thin] = box[:, thin].mean(axis=0)
+    return box
 
 
 def _xyz(point_zyx: np.ndarray) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Bool, Integer
 
-from promisam.core.errors import GeometryError, InvalidSegmentation
+from promisam.core.errors import GeometryError, GridMismatch, InvalidSegmentation
 from promisam.core.grid import Grid
 
 
@@ -76,7 +76,17 @@ class Segmentation:
         return replace(self, grid=self.grid.crop(start, stop), labels=self.labels[part])
 
     def resample(self, grid: Grid) -> Segmentation:
-        """The labels on another grid through the patient's space: always nearest, since labels have no in-between."""
+        """The labels on another grid through the patient's space: always nearest, since labels have no in-between.
+
+        Raises:
+            GridMismatch: for a grid of another number of axes.
+        """
+        if grid.ndim != self.grid.ndim:
+            raise GridMismatch(
+                f"labels of {self.grid.ndim} axes for a grid of {grid.ndim}",
+                expected="equal numbers of axes",
+                do="Use segmentation.slice(axis, index) to go from a volume to one of its slices.",
+            )
         out = np.zeros(grid.shape, self.labels.dtype)
         rest = np.stack(np.meshgrid(*[np.arange(n) for n in grid.shape[1:]], indexing="ij"), -1).reshape(-1, grid.ndim - 1)
         for row in range(grid.shape[0]):

@@ -16,7 +16,7 @@ from promisam.core.image import Image
 from promisam.core.segmentation import Segmentation
 from promisam.io.formats import format_of
 from promisam.io.layouts import Case, find_cases
-from promisam.io.reading import read, read_segmentation
+from promisam.io.reading import flattened, read, read_segmentation
 
 Severity = Literal["error", "warning", "note"]
 
@@ -114,7 +114,7 @@ class _CaseCheck:
 
     def _mask(self, path: Path, mask: Segmentation, grid: Grid | None) -> Iterator[Finding]:
         if grid is not None:
-            yield from _placement(path, mask.grid, grid)
+            yield from _placement(path, flattened(mask, grid).grid, grid)
         present = mask_values(mask)
         if self.label is not None and self.label not in present:
             held = ", ".join(map(str, present)) or "none"

@@ -3,7 +3,7 @@
 How each kind becomes channels: grey and 1-bit (as 0 and 255) one channel; colour, palette and CMYK three channels R, G, B; a
 palette of greys only one channel. Alpha is dropped where the picture is fully opaque; otherwise the picture is composited on
 black, since what is transparent was not meant to be seen. EXIF orientation is applied (refused in TIFF). 16 bits stay 16 bits.
-Pages of one size in grey (a TIFF stack) are a volume; no file of this kind is trusted for a physical scale, so the unit is "px".
+Pages of one size in grey (a TIFF stack) are a volume; none of these files is trusted for a physical scale: the unit is "px".
 """
 
 from __future__ import annotations

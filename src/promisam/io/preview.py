@@ -153,7 +153,7 @@ def _panel(image: Image, segmentation: Segmentation, prompts: Sequence[Prompts],
 def _draw_boxes(draw: PIL.ImageDraw.ImageDraw, prompts: Sequence[Prompts], view: _View) -> None:
     for one in prompts:
         if one.box_zyx is not None:
-            edges = view.place(one.box_zyx + np.array([[-0.5], [0.5]]))
+            edges = np.rint(view.place(one.box_zyx + np.array([[-0.5], [0.5]])))
             (left, top), (right, bottom) = edges.min(axis=0), edges.max(axis=0)
             draw.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=(0, 0, 0), width=4)
             draw.rectangle((left, top, right, bottom), outline=_BOX, width=2)
@@ -161,7 +161,7 @@ def _draw_boxes(draw: PIL.ImageDraw.ImageDraw, prompts: Sequence[Prompts], view:
 
 def _draw_clicks(draw: PIL.ImageDraw.ImageDraw, prompts: Sequence[Prompts], view: _View, arm: int) -> None:
     for one in prompts:
-        for (x, y), label in zip(view.place(one.points_zyx), one.labels, strict=True):
+        for (x, y), label in zip(np.rint(view.place(one.points_zyx)), one.labels, strict=True):
             for rim, colour in ((2, (0, 0, 0)), (0, _POSITIVE if label else _NEGATIVE)):
                 long, short = arm + rim, arm // 3 + rim
                 draw.rectangle((x - long, y - short, x + long, y + short), fill=colour)

@@ -35,7 +35,7 @@ from promisam.core.prompts import Prompts
 from promisam.core.segmentation import Segmentation
 from promisam.io.atomic import atomic_text
 from promisam.io.coordinates import to_xyz, to_zyx
-from promisam.io.reading import read_segmentation
+from promisam.io.reading import flattened, read_segmentation
 from promisam.io.writing import write
 
 
@@ -139,13 +139,8 @@ class _Reader:
     def _mask(self, prompts: Prompts, name: object) -> Prompts:
         if not isinstance(name, str):
             raise InvalidPrompt(f"mask {name!r}", expected="the name of a file", do="Give a path relative to this file.")
-        mask = _on_picture(read_segmentation(self.folder / name), self.grid)
+        mask = flattened(read_segmentation(self.folder / name), self.grid)
         return prompts.with_mask(mask.mask(), mask.grid)
-
-
-def _on_picture(mask: Segmentation, grid: Grid) -> Segmentation:
-    """A picture off the plane Z = 0 is stored as a volume of one slice; take that slice."""
-    return mask.slice(0, 0) if grid.ndim == 2 and mask.grid.ndim == 3 and mask.grid.shape[0] == 1 else mask
 
 
 def _entry(path: Path, number: int, one: NamedPrompts, world: bool) -> dict[str, Any]:

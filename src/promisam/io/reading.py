@@ -77,6 +77,12 @@ def read_segmentation(path: str | Path) -> Segmentation:
     return Segmentation(whole_labels(path, labels), grid)
 
 
+def flattened(segmentation: Segmentation, grid: Grid) -> Segmentation:
+    """The one slice of a mask whose image is a picture: `write` stores a picture off the plane Z = 0 as such a volume."""
+    single = grid.ndim == 2 and segmentation.grid.ndim == 3 and segmentation.grid.shape[0] == 1
+    return segmentation.slice(0, 0) if single else segmentation
+
+
 def whole_labels(path: Path, labels: Shaped[np.ndarray, "*grid"]) -> Integer[np.ndarray, "*grid"]:
     """The same values in the smallest unsigned type.
 

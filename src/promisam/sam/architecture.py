@@ -56,7 +56,7 @@ def infer(state: Mapping[str, Tensor], decoder_heads: int = DECODER_HEADS) -> Sa
         WeightsError: when they belong to no SAM, saying what they seem to be.
     """
     try:
-        image = _vit(state) if "image_encoder.pos_embed" in state else _tinyvit(state)
+        image = _vit(state) if any(name.startswith("image_encoder.blocks.") for name in state) else _tinyvit(state)
         return SamShape(
             image,
             PromptShape(
@@ -78,6 +78,12 @@ def infer(state: Mapping[str, Tensor], decoder_heads: int = DECODER_HEADS) -> Sa
         raise WeightsError(
             f"weights without {str(error).strip(chr(39))}: they seem to be {seems(state)}",
             expected="a SAM (ViT-B, L, H) or a TinyViT SAM (MobileSAM, LiteMedSAM), under Meta's or Hugging Face's names",
+            do="See `promisam weights list` for weights that fit.",
+        ) from None
+    except (ValueError, TypeError) as error:
+        raise WeightsError(
+            f"weights whose tensors have impossible shapes ({error}): they seem to be {seems(state)}",
+            expected="a SAM (ViT-B, L, H) or a TinyViT SAM (MobileSAM, LiteMedSAM)",
             do="See `promisam weights list` for weights that fit.",
         ) from None
 

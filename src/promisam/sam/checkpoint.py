@@ -22,6 +22,8 @@ from promisam.sam.names import is_hugging_face, to_meta
 
 # Parts that released files carry and no SAM uses: TinyViT's classifier, derived tables, Meta's constants.
 _UNUSED = ("image_encoder.norm_head.", "image_encoder.head.", "pixel_mean", "pixel_std")
+# What PyTorch's restricted unpickler says of a pickle that names classes or functions, and not of any other trouble.
+_CODE = ("GLOBAL ", "add_safe_globals` but got", "add_safe_globals`, but got")
 _WRAPPERS = ("model", "state_dict", "model_state_dict")
 
 
@@ -118,8 +120,13 @@ def _unused(name: str) -> bool:
 
 
 def _is_safetensors(path: Path) -> bool:
-    with path.open("rb") as file:
-        head = file.read(9)
+    try:
+        with path.open("rb") as file:
+            head = file.read(9)
+    except OSError as error:
+        raise WeightsError(
+            f"the weights {path} ({error.strerror})", expected="a file that can be read", do="Check the path."
+        ) from None
     return path.suffix == ".safetensors" or head[8:9] == b"{"
 
 
@@ -134,14 +141,14 @@ def _read_torch(path: Path) -> dict[str, object]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "weights_only" in str(error).lower() or "unsupported" in str(error).lower():
+        if any(sign in str(error) for sign in _CODE):
             raise WeightsError(
                 f"{path.name}, which holds Python objects that would run code when opened",
                 expected="nothing but tensors",
                 do="Do not open it elsewhere unless you trust its origin; ask for a state dict or safetensors.",
             ) from None
         raise _damaged(path, "not a PyTorch file") from None
-    except (RuntimeError, EOFError, zipfile.BadZipFile, ValueError, KeyError, AttributeError, TypeError) as error:
+    except (RuntimeError, OSError, EOFError, zipfile.BadZipFile, ValueError, KeyError, AttributeError, TypeError) as error:
         raise _damaged(path, str(error)) from None
     if not isinstance(state, Mapping):
         raise WeightsError(f"{path.name} with a {type(state).__name__}", expected="a state dict", do="Save model.state_dict().")
