@@ -17,6 +17,7 @@ from promisam.cli.weights import weights
 from promisam.core.errors import PromisamError
 
 FAILED = 2  # exit status of every refusal
+INTERRUPTED = 130  # what the argument parser makes of Ctrl-C
 
 app = typer.Typer(
     name="promisam",
@@ -51,6 +52,8 @@ def run(arguments: list[str] | None = None) -> None:
     debug = "--debug" in given
     try:
         status = app([a for a in given if a != "--debug"], standalone_mode=False)
+        if status == INTERRUPTED:
+            raise KeyboardInterrupt
     except (Exception, KeyboardInterrupt) as error:
         if debug or not _expected(error):
             raise

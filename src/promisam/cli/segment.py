@@ -201,7 +201,6 @@ def _check_outputs(image: Path, grid: Grid, target: Path, preview: Path | None, 
     """Refuse before the work what would fail after it."""
     from promisam import io
 
-    io.check_writable(target, grid, source=image)
     for path in (target, preview):
         if path is None:
             continue
@@ -211,6 +210,7 @@ def _check_outputs(image: Path, grid: Grid, target: Path, preview: Path | None, 
             raise UnwritableOutput(
                 f"the output {path}, which is already there", expected="a new file", do="Choose another, or pass --overwrite."
             )
+    io.check_writable(target, grid, source=image)
     if preview is not None and preview.suffix.lower() != ".png":
         raise UnwritableOutput(f"the preview {preview}", expected="a .png", do="Change its suffix.")
 

@@ -57,14 +57,14 @@ class Prompts:
         if self.mask is not None:
             self._check_mask(self.mask)
 
-    def click(self, at_zyx: Sequence[float], positive: bool = True) -> Prompts:
+    def click(self, at_zyx: Sequence[float | int], positive: bool = True) -> Prompts:
         """With one more point, on the object or (positive=False) off it."""
         if len(at_zyx) != self.grid.ndim:
             raise _wrong_length("point", at_zyx, self.grid)
         points = np.vstack([self.points_zyx, np.asarray(at_zyx, np.float64)[None]])
         return replace(self, points_zyx=points, labels=np.append(self.labels, np.int64(positive)))
 
-    def with_box(self, low_zyx: Sequence[float], high_zyx: Sequence[float]) -> Prompts:
+    def with_box(self, low_zyx: Sequence[float | int], high_zyx: Sequence[float]) -> Prompts:
         """With this box, both corners included, in place of any other."""
         for corner in (low_zyx, high_zyx):
             if len(corner) != self.grid.ndim:
@@ -212,7 +212,7 @@ def _off_image(what: str, point_zyx: np.ndarray, grid: Grid) -> InvalidPrompt:
     )
 
 
-def _wrong_length(what: str, given: Sequence[float], grid: Grid) -> InvalidPrompt:
+def _wrong_length(what: str, given: Sequence[float | int], grid: Grid) -> InvalidPrompt:
     return InvalidPrompt(
         f"a {what} of {len(given)} coordinates",
         expected=f"{grid.ndim}, since the image has {grid.ndim} axes",

@@ -74,8 +74,8 @@ class PlainSam:
         check_ndim(self, image.grid)
         height, width = image.grid.shape
         frame = Frame((height, width), self.sam.side)
-        pixels = frame.resize(self.prepare(image).pixels).to(self._device)
-        framed = frame.pad(self.sam.scale(pixels)).contiguous(memory_format=torch.channels_last)
+        pixels = frame.resize(self.prepare(image).pixels, antialias=self.sam.traits.antialias)
+        framed = frame.pad(self.sam.scale(pixels.to(self._device))).contiguous(memory_format=torch.channels_last)
         with self._autocast():
             embedding = self.sam.image_encoder(framed)
         return EncodedPicture(image.grid, frame, embedding.float())

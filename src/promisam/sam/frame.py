@@ -36,15 +36,15 @@ class Frame:
         scale = self.side / max(self.shape)
         return max(1, int(self.shape[0] * scale + 0.5)), max(1, int(self.shape[1] * scale + 0.5))
 
-    def resize(self, pixels: Shaped[np.ndarray, "c y x"]) -> Float[Tensor, "1 3 v u"]:
+    def resize(self, pixels: Shaped[np.ndarray, "c y x"], *, antialias: bool = True) -> Float[Tensor, "1 3 v u"]:
         """The picture at its size in the frame, in 0..255, three channels, not yet padded.
 
-        Bilinear with anti-aliasing, which is what the official resize of 8-bit pictures does.
+        Bilinear; with anti-aliasing it is what the official resize of 8-bit pictures does.
         """
         colour = pixels[:3] if pixels.shape[0] >= 3 else pixels[:1].repeat(3, axis=0)
         image = torch.from_numpy(np.ascontiguousarray(colour, np.float32))[None]
         if image.shape[-2:] != self.resized:
-            image = F.interpolate(image, self.resized, mode="bilinear", align_corners=False, antialias=True)
+            image = F.interpolate(image, self.resized, mode="bilinear", align_corners=False, antialias=antialias)
         return image
 
     def pad(self, image: Float[Tensor, "b c v u"]) -> Float[Tensor, "b c side side"]:

@@ -36,6 +36,14 @@ class Traits:
     prompts: frozenset[PromptKind] = field(default_factory=lambda: frozenset[PromptKind](("points", "box", "mask")))
     sha256: str = ""
 
+    @property
+    def antialias(self) -> bool:
+        """Whether pictures are smoothed before they shrink.
+
+        Meta's resize does. The weights that take 0..1 follow a box better without (docs/methods/plain_sam.md).
+        """
+        return self.scaling == "meta"
+
 
 class Sam(nn.Module):
     """The network under Meta's state-dict names; no `no_grad`, numpy or file inside."""

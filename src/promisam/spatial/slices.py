@@ -127,7 +127,7 @@ class SliceWise:
             if box is None:
                 return
             picture = encoded.slice(axis, index)
-            answer = self.method.decode(picture, Prompts(picture.grid).with_box(*box))
+            answer = self.method.decode(picture, Prompts(picture.grid).with_box(*box.tolist()))
             if not tracker.goes_on(encoded.image.slice(axis, index), answer.logits[0] > 0):
                 return
             yield index, answer

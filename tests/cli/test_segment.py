@@ -1,0 +1,177 @@
+"""`promisam segment` from end to end, on real weights and real images."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK as sitk
+import skimage
+from PIL import Image as Pillow
+
+from promisam.cli.main import run
+from promisam.io import read_segmentation
+
+pytestmark = pytest.mark.weights
+RETINA = Path(skimage.__file__).parent / "data" / "retina.jpg"
+DISC = "118,540,326,762"
+
+
+@pytest.fixture(autouse=True)
+def in_empty_folder(tmp_path, monkeypatch, litemedsam):
+    monkeypatch.chdir(tmp_path)
+
+
+def call(*words, capsys):
+    """Run the command; returns its status, what it printed and its complaint."""
+    try:
+        run([str(word) for word in words])
+        status = 0
+    except SystemExit as stop:
+        status = stop.code or 0
+    printed = capsys.readouterr()
+    return status, printed.out, printed.err
+
+
+def segment(*words, capsys):
+    status, out, err = call("segment", *words, "--offline", "--device", "cpu", capsys=capsys)
+    assert status == 0, err
+    return out
+
+
+def test_a_photograph_from_a_box(capsys, tmp_path):
+    out = segment(RETINA, "--box", DISC, "--label", "optic disc", "--preview", "p.png", "--json", capsys=capsys)
+    report = json.loads(out)
+    mask = np.asarray(Pillow.open("retina_mask.png"))
+    assert mask.shape == (1411, 1411)
+    assert set(np.unique(mask)) == {0, 255}
+    inside = mask[540:763, 118:327] > 0
+    assert np.count_nonzero(mask) == np.count_nonzero(inside)  # nothing outside the box
+    assert 0.5 < inside.mean() < 0.9  # a disc fills about pi / 4 of its box
+    (label,) = report["labels"]
+    assert label["name"] == "optic disc"
+    assert (label["value"], label["value_in_file"], label["unit"]) == (1, 255, "px")
+    assert label["volume"] == np.count_nonzero(mask)
+    assert 0.8 < label["predicted_quality"] <= 1
+    assert report["weights"]["name"] == "litemedsam"
+    assert len(report["weights"]["sha256"]) == 64
+    assert report["window"] == {"low": 0.0, "high": 255.0, "how": "8-bit"}
+    assert set(report["seconds"]) == {"read", "load", "encode", "decode", "write"}
+    assert report["versions"]["torch"].startswith("2.")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["p.png", "retina_mask.png"]
+    assert Pillow.open("p.png").size[0] >= 512
+
+
+def test_several_boxes_give_several_labels_in_order(capsys):
+    ct = Path(pydicom.__file__).parent / "data" / "test_files" / "CT_small.dcm"
+    words = ["--box", "70,0,110,28", "--box", "47,42,71,62", "--window", "mediastinum", "-o", "deep/er/out.nii.gz"]
+    segment(ct, *words, capsys=capsys)
+    labels = np.squeeze(np.asarray(nibabel.load("deep/er/out.nii.gz").dataobj)).T
+    assert labels.shape == (128, 128)
+    assert labels[10, 90] == 1
+    assert labels[52, 59] == 2
+    assert labels[100, 20] == 0
+
+
+def test_the_mask_of_an_oblique_volume_lies_exactly_on_it(capsys, shared):
+    source = shared / "data" / "msd_hippocampus" / "hippocampus_003" / "image.nii.gz"
+    volume = nibabel.load(source)
+    turn = np.array([[0.8, -0.6, 0], [0.6, 0.8, 0], [0, 0, 1]]) @ np.diag([-1.0, 1.5, 2.5])  # oblique, flipped, anisotropic
+    affine = np.eye(4)
+    affine[:3, :3], affine[:3, 3] = turn, (12.5, -40.25, 7)
+    nibabel.save(nibabel.Nifti1Image(np.asarray(volume.dataobj, np.int16), affine), "oblique.nii.gz")
+    truth = nibabel.load(source.parent / "label.nii.gz").get_fdata() > 0
+    (x0, y0, z0), (x1, y1, z1) = np.argwhere(truth).min(0), np.argwhere(truth).max(0)
+    middle = (z0 + z1) // 2
+    segment("oblique.nii.gz", "--box", f"{x0},{y0},{middle},{x1},{y1},{middle + 2}", capsys=capsys)
+    mask = nibabel.load("oblique_mask.nii.gz")
+    assert mask.shape == volume.shape
+    assert np.allclose(mask.affine, nibabel.load("oblique.nii.gz").affine, atol=1e-5)
+    marked = np.flatnonzero(np.asarray(mask.dataobj).any((0, 1)))
+    assert marked.tolist() == [middle, middle + 1, middle + 2]
+
+
+@pytest.mark.parametrize("suffix", [".nrrd", ".mha"])
+def test_other_formats_keep_their_geometry(capsys, shared, suffix):
+    source = sitk.ReadImage(str(shared / "data" / "dcmqi_ct3" / "ct3" / "image.nii.gz"))
+    sitk.WriteImage(source, f"ct{suffix}")
+    segment(f"ct{suffix}", "--box", "100,150,1,250,350,1", "--window", "abdomen", capsys=capsys)
+    mask = sitk.ReadImage(f"ct_mask{suffix}")
+    assert mask.GetSize() == source.GetSize()
+    assert np.allclose(mask.GetSpacing(), source.GetSpacing())
+    assert np.allclose(mask.GetOrigin(), source.GetOrigin())
+    assert np.allclose(mask.GetDirection(), source.GetDirection())
+
+
+def test_a_dicom_series_to_a_dicom_seg_that_names_it(capsys, shared):
+    folder = shared / "data" / "dcmqi_ct3" / "dicom"
+    segment(folder, "--box", "60,120,0,250,380,2", "--window", "liver", "--label", "liver", "-o", "liver.dcm", capsys=capsys)
+    written = pydicom.dcmread("liver.dcm")
+    source = pydicom.dcmread(next(f for f in folder.iterdir() if f.name == "01.dcm"))
+    assert written.Modality == "SEG"
+    assert written.ReferencedSeriesSequence[0].SeriesInstanceUID == source.SeriesInstanceUID
+    assert written.SegmentSequence[0].SegmentLabel == "liver"
+    assert read_segmentation("liver.dcm").mask().any()
+
+
+def test_world_and_voxel_coordinates_ask_for_the_same(capsys, shared):
+    source = shared / "data" / "msd_hippocampus" / "hippocampus_003" / "image.nii.gz"
+    image = sitk.ReadImage(str(source))
+    low, high = (8, 12, 15), (24, 40, 16)
+    world = [image.TransformIndexToPhysicalPoint(corner) for corner in (low, high)]
+    segment(source, "--box", ",".join(str(v) for v in (*low, *high)), "-o", "a.nii.gz", capsys=capsys)
+    segment(source, "--box", ",".join(str(v) for p in world for v in p), "--world", "-o", "b.nii.gz", capsys=capsys)
+    first, second = (np.asarray(nibabel.load(f).dataobj) for f in ("a.nii.gz", "b.nii.gz"))
+    assert first.any()
+    assert np.array_equal(first, second)
+
+
+def test_prompts_from_a_file_with_names(capsys):
+    objects = [{"label": "optic disc", "box": [118, 540, 326, 762]}, {"label": "macula", "box": [600, 590, 820, 810]}]
+    Path("p.json").write_text(json.dumps({"objects": objects}))
+    report = json.loads(segment(RETINA, "--prompts", "p.json", "-o", "m.png", "--json", capsys=capsys))
+    assert [label["name"] for label in report["labels"]] == ["optic disc", "macula"]
+    assert set(np.unique(np.asarray(Pillow.open("m.png")))) == {0, 1, 2}
+
+
+def test_exif_orientation_shows_in_the_mask(capsys):
+    picture = Pillow.open(RETINA).resize((300, 200))
+    exif = picture.getexif()
+    exif[274] = 6  # to be turned by 90 degrees
+    picture.save("turned.jpg", exif=exif)
+    segment("turned.jpg", "--box", "20,20,150,250", capsys=capsys)
+    assert Pillow.open("turned_mask.png").size == (200, 300)
+
+
+def test_bfloat16_is_close_to_float32(capsys):
+    for precision in ("float32", "bfloat16"):
+        segment(RETINA, "--box", DISC, "--precision", precision, "-o", f"{precision}.png", capsys=capsys)
+    a, b = (np.asarray(Pillow.open(f"{p}.png")) > 0 for p in ("float32", "bfloat16"))
+    assert 2 * (a & b).sum() / (a.sum() + b.sum()) > 0.96
+
+
+def test_existing_files_are_kept_unless_told_otherwise(capsys):
+    shutil.copy(RETINA, "retina.jpg")
+    Path("retina_mask.png").write_text("drawn by hand")
+    status, _, err = call("segment", "retina.jpg", "--box", DISC, "--offline", capsys=capsys)
+    assert status == 2
+    assert "--overwrite" in err
+    assert Path("retina_mask.png").read_text() == "drawn by hand"
+    status, _, err = call("segment", "retina.jpg", "--box", DISC, "-o", "retina.jpg", "--overwrite", capsys=capsys)
+    assert status == 2
+    assert "is the image" in err
+    segment("retina.jpg", "--box", DISC, "--overwrite", capsys=capsys)
+    assert Pillow.open("retina_mask.png").size == (1411, 1411)
+
+
+def test_a_click_is_refused_by_weights_that_know_boxes_only(capsys, tmp_path):
+    status, _, err = call("segment", RETINA, "--point", "220,650", "--offline", capsys=capsys)
+    assert status == 2
+    assert "litemedsam never learned" in err
+    assert "mobile_sam" in err
+    assert list(tmp_path.iterdir()) == []
