@@ -56,5 +56,7 @@ volumes = st.builds(
     flips=st.tuples(*[st.sampled_from([-1, 1])] * 3),
     origin=_triples(-500, 500),
 )
-pictures = st.builds(lambda volume, axis, i: volume.slice(axis, i % volume.shape[axis]), volumes, st.integers(0, 2), st.integers(0, 5))
+pictures = st.builds(
+    lambda volume, axis, i: volume.slice(axis, i % volume.shape[axis]), volumes, st.integers(0, 2), st.integers(0, 5)
+)
 grids = st.one_of(volumes, pictures)

@@ -13,12 +13,16 @@ from promisam.sam.prompt_encoder import PromptShape
 from promisam.sam.tinyvit import TinyVitShape
 from promisam.sam.vit import VitShape
 
-VIT = VitShape(
-    side=80, width=24, depth=3, heads=2, global_blocks=(1,), patch=16, window=3, mlp_width=40, out_channels=32
-)
+VIT = VitShape(side=80, width=24, depth=3, heads=2, global_blocks=(1,), patch=16, window=3, mlp_width=40, out_channels=32)
 TINYVIT = TinyVitShape(
-    side=32, widths=(8, 16, 16, 24), depths=(1, 1, 1, 1), heads=(0, 2, 2, 2), windows=(0, 3, 4, 2), stem_stride=1, out_channels=32
-)  # fmt: skip
+    side=32,
+    widths=(8, 16, 16, 24),
+    depths=(1, 1, 1, 1),
+    heads=(0, 2, 2, 2),
+    windows=(0, 3, 4, 2),
+    stem_stride=1,
+    out_channels=32,
+)
 DECODER = DecoderShape(width=32, heads=8, mlp_width=48, depth=2, masks=4, quality_width=20)
 
 

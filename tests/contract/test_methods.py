@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import typing
 from importlib import import_module
+from itertools import pairwise
 
 import numpy as np
 import pydantic
 import pytest
 import torch
-from geometries import flipped, oblique
-from tiny_sam import tiny
 
+from geometries import flipped, oblique
 from promisam import zoo
 from promisam.core import Encoded, Grid, Image, Prompts, Scores, Segmenter, predict
 from promisam.core.errors import GridMismatch, InvalidConfig, InvalidPrompt, UnsupportedPrompt
 from promisam.methods import METHODS
 from promisam.sam.model import fingerprint
+from tiny_sam import tiny
 
 PICTURES = {"wide": (40, 61), "tall": (90, 33), "small": (7, 5), "row": (2, 50)}
 # Other values of options whose type does not list them.
@@ -124,7 +125,7 @@ def test_the_answer_depends_on_image_prompt_and_weights(kind):
         assert np.abs(scores(method, mirrored, prompts).logits - found).max() > 1e-3
         assert np.abs(scores(make(kind, seed=1), image, prompts).logits - found).max() > 1e-3
     answers = [scores(method, image, prompts).logits for prompts in usable(method, image)]
-    for one, other in zip(answers[:-1], answers[1:], strict=True):
+    for one, other in pairwise(answers):
         assert np.abs(one - other).max() > 1e-3
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import SimpleITK
-from geometries import every_index, flipped, grids, oblique, rotation, volumes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from geometries import every_index, flipped, grids, oblique, rotation, volumes
 from promisam.core import Grid
 from promisam.core.errors import GeometryError
 

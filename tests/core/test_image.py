@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from geometries import oblique
 
+from geometries import oblique
 from promisam.core import Grid, Image, Window
 from promisam.core.errors import GeometryError, InvalidImage
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from geometries import every_index, flipped, grids, oblique
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from geometries import every_index, flipped, grids, oblique
 from promisam.core import Grid, Prompts
 from promisam.core.errors import GeometryError, GridMismatch, InvalidPrompt
 

@@ -7,8 +7,8 @@ import weakref
 
 import numpy as np
 import pytest
-from geometries import flipped, oblique
 
+from geometries import flipped, oblique
 from promisam.core import Grid, Scores, to_segmentation
 from promisam.core.errors import GeometryError, GridMismatch
 

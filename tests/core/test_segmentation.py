@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from geometries import every_index, flipped, oblique, volumes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from geometries import every_index, flipped, oblique, volumes
 from promisam.core import Grid, Segmentation
 from promisam.core.errors import GeometryError, InvalidSegmentation
 

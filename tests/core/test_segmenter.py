@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from geometries import flipped, oblique
 
+from geometries import flipped, oblique
 from promisam.core import Encoded, Grid, Image, Prompts, Scores, Segmenter, Window, check_ndim, check_prompts, predict
 from promisam.core.errors import GeometryError, GridMismatch, InvalidPrompt, UnsupportedPrompt
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from geometries import oblique
 
+from geometries import oblique
 from promisam.core import PRESETS, Grid, Image, Levels, Window
 from promisam.core.errors import InvalidConfig
 
@@ -36,12 +36,16 @@ def test_a_window_is_linear_and_rounded():
     assert (shown != expected).mean() < 0.02
 
 
-@pytest.mark.parametrize(("text", "window"), [("auto", Window()), ("40,400", Window(40.0, 400.0)), (" -600 , 1500", Window(-600.0, 1500.0))])
+@pytest.mark.parametrize(
+    ("text", "window"), [("auto", Window()), ("40,400", Window(40.0, 400.0)), (" -600 , 1500", Window(-600.0, 1500.0))]
+)
 def test_parse(text, window):
     assert Window.parse(text) == window
 
 
-@pytest.mark.parametrize("text", ["", "bones", "40", "40,", "40,0", "40,-400", "40,400,1", "nan,400", "40,inf", "40;400", "Auto"])
+@pytest.mark.parametrize(
+    "text", ["", "bones", "40", "40,", "40,0", "40,-400", "40,400,1", "nan,400", "40,inf", "40;400", "Auto"]
+)
 def test_what_cannot_be_parsed_is_refused(text):
     with pytest.raises(InvalidConfig) as caught:
         Window.parse(text)

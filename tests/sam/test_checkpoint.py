@@ -8,7 +8,6 @@ import pickle
 import pytest
 import torch
 from safetensors.torch import save_file
-from tiny_sam import randomise, shape, tiny
 
 from promisam.core.errors import InvalidConfig, WeightsError
 from promisam.sam.architecture import build, infer, seems
@@ -16,6 +15,7 @@ from promisam.sam.attention import resize_table
 from promisam.sam.checkpoint import fit, read_state, sam_from_state, write_state
 from promisam.sam.model import fingerprint
 from promisam.sam.names import is_hugging_face, to_hugging_face, to_meta
+from tiny_sam import randomise, shape, tiny
 
 UNUSED = ("image_encoder.norm_head.", "image_encoder.head.")
 
@@ -67,7 +67,11 @@ def test_hugging_face_names_are_read_as_metas(tmp_path, state):
 
 
 def test_parts_that_no_sam_uses_are_left_out(tmp_path, state):
-    extra = {"pixel_mean": torch.zeros(3), "image_encoder.norm_head.weight": torch.ones(4), "image_encoder.head.bias": torch.ones(2)}
+    extra = {
+        "pixel_mean": torch.zeros(3),
+        "image_encoder.norm_head.weight": torch.ones(4),
+        "image_encoder.head.bias": torch.ones(2),
+    }
     biases = {"image_encoder.layers.1.blocks.0.attn.attention_bias_idxs": torch.zeros(4, 4, dtype=torch.int64)}
     torch.save({**state, **extra, **biases}, tmp_path / "a.pth")
     assert_equal(read_state(tmp_path / "a.pth"), state)
@@ -94,7 +98,9 @@ def test_truncated_files_are_refused_as_damaged(tmp_path, state, name, share):
 
 
 @pytest.mark.parametrize("name", ["a.pth", "a.safetensors"])
-@pytest.mark.parametrize("content", [b"<!DOCTYPE html><html>404</html>", b"hello world\n" * 20, b"\x00" * 64, bytes(range(256))])
+@pytest.mark.parametrize(
+    "content", [b"<!DOCTYPE html><html>404</html>", b"hello world\n" * 20, b"\x00" * 64, bytes(range(256))]
+)
 def test_other_files_are_refused_as_damaged_not_as_code(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(WeightsError, match="damaged or not a weight file") as caught:
@@ -136,7 +142,9 @@ def test_code_in_a_file_does_not_run_and_is_named(tmp_path, state, form, wrapped
     assert trace.exists()  # the trap works
 
 
-@pytest.mark.parametrize(("content", "word"), [([1, 2], "list"), (torch.zeros(3), "Tensor"), ({}, "tensor"), ({"epoch": 3}, "tensor")])
+@pytest.mark.parametrize(
+    ("content", "word"), [([1, 2], "list"), (torch.zeros(3), "Tensor"), ({}, "tensor"), ({"epoch": 3}, "tensor")]
+)
 def test_files_without_a_state_dict_are_refused(tmp_path, content, word):
     torch.save(content, tmp_path / "a.pth")
     with pytest.raises(WeightsError, match=word):
@@ -188,7 +196,9 @@ def test_a_missing_tensor_that_decides_sizes_is_named(state, name):
     assert name in caught.value.given
 
 
-@pytest.mark.parametrize("name", ["image_encoder.pos_embed", "image_encoder.blocks.0.attn.rel_pos_h", "prompt_encoder.no_mask_embed.weight"])
+@pytest.mark.parametrize(
+    "name", ["image_encoder.pos_embed", "image_encoder.blocks.0.attn.rel_pos_h", "prompt_encoder.no_mask_embed.weight"]
+)
 def test_a_sizing_tensor_of_another_rank_is_refused(state, name):
     for value in (torch.zeros(7), torch.zeros(())):
         with pytest.raises(WeightsError):
@@ -277,7 +287,9 @@ def test_the_released_vits_see_globally_where_they_should(shared, name, blocks, 
 
 def test_a_file_of_the_size_of_vit_b_loads(shared, tmp_path):
     expected = keys(shared, "sam_vit_b")
-    torch.save({key: torch.zeros(1).expand(size) for key, size in expected.items()}, tmp_path / "b.pth")  # one zero each on disk
+    torch.save(
+        {key: torch.zeros(1).expand(size) for key, size in expected.items()}, tmp_path / "b.pth"
+    )  # one zero each on disk
     sam = sam_from_state(read_state(tmp_path / "b.pth"))
     assert {key: tuple(value.shape) for key, value in sam.state_dict().items()} == expected
     assert sum(p.numel() for p in sam.parameters()) == 93_735_472

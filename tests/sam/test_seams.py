@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_sam import tiny
 from torch import nn
 
 from promisam.core.errors import InvalidConfig
 from promisam.sam.features import ImageEncoder
 from promisam.sam.model import fingerprint
+from tiny_sam import tiny
 
 ENCODERS = ["vit", "tinyvit"]
 
@@ -140,7 +140,9 @@ def halves(sam, embedding, given, token_shift=None):
     return tokens, features, *sam.mask_decoder.masks(tokens, features)
 
 
-@pytest.mark.parametrize("kinds", [("points_xy", "labels"), ("boxes_xyxy",), ("masks",), ("points_xy", "labels", "boxes_xyxy", "masks")])
+@pytest.mark.parametrize(
+    "kinds", [("points_xy", "labels"), ("boxes_xyxy",), ("masks",), ("points_xy", "labels", "boxes_xyxy", "masks")]
+)
 def test_the_halves_are_decode(sam, kinds):
     given = {name: value for name, value in prompts(sam).items() if name in kinds}
     embedding = sam.image_encoder(images(sam, 1))

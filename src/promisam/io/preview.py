@@ -21,10 +21,11 @@ from promisam.io.atomic import atomic_path, full_suffix
 if TYPE_CHECKING:
     import PIL.ImageDraw
 
-# Okabe and Ito's palette (2008), told apart with every kind of colour vision; without its black.
+# Okabe and Ito's palette (2008), told apart with every kind of colour vision; without its black. Sky blue leads, since it
+# stands out on grey as well as on the reds of skin, gut and retina.
 COLOURS = (
-    (230, 159, 0),
     (86, 180, 233),
+    (230, 159, 0),
     (240, 228, 66),
     (204, 121, 167),
     (0, 114, 178),
@@ -136,7 +137,11 @@ def _panel(image: Image, segmentation: Segmentation, prompts: Sequence[Prompts],
     for value in segmentation.values:
         mask = Pillow.fromarray(view.turn(segmentation.mask(value)).astype(np.uint8) * 255)
         enlarged = np.asarray(mask.resize((width, height), Pillow.Resampling.NEAREST)) > 0
-        canvas[_outline(enlarged)] = _colour_of(value)
+        line = _outline(enlarged, width=max(1, max(height, width) // 500))
+        canvas[_outline(enlarged, width=max(2, max(height, width) // 300)) & ~line] //= (
+            2  # a dark rim parts it from bright tissue
+        )
+        canvas[line] = _colour_of(value)
     picture = Pillow.fromarray(canvas)
     draw = ImageDraw.Draw(picture)
     _draw_clicks(draw, prompts, view, max(5, max(height, width) // 90))
@@ -173,10 +178,11 @@ def _colour_of(value: int) -> tuple[int, int, int]:
     return COLOURS[(value - 1) % len(COLOURS)]
 
 
-def _outline(mask: Bool[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
+def _outline(mask: Bool[np.ndarray, "y x"], width: int) -> Bool[np.ndarray, "y x"]:
+    """The samples within `width` of the mask's border, on both sides of it."""
     from scipy.ndimage import binary_dilation, binary_erosion
 
-    return np.asarray(binary_dilation(mask) & ~binary_erosion(mask, border_value=1))
+    return np.asarray(binary_dilation(mask, iterations=width) & ~binary_erosion(mask, iterations=width, border_value=1))
 
 
 def _colour(pixels: UInt8[np.ndarray, "c y x"]) -> UInt8[np.ndarray, "y x 3"]:

@@ -56,7 +56,7 @@ def attend(
     grid = q.reshape(*q.shape[:2], h, w, -1)
     rel_h = torch.einsum("bnhwd,hkd->bnhwk", grid, offsets(tables[0], h).to(q.dtype)).flatten(2, 3)
     rel_w = torch.einsum("bnhwd,wkd->bnhwk", grid, offsets(tables[1], w).to(q.dtype)).flatten(2, 3)
-    if torch.is_grad_enabled() and (q.requires_grad or rel_h.requires_grad):
+    if torch.is_grad_enabled() and any(x.requires_grad for x in (q, k, v, rel_h, rel_w)):
         return _augmented(q, k, v, rel_h, rel_w)
     return _streamed(q, k, v, rel_h, rel_w)
 

@@ -65,10 +65,10 @@ class SliceWise:
             report: called with the slices done, and None, since where an object ends is not known beforehand.
 
         """
-        if method.ndim != 2 or axis not in (None, 0, 1, 2):
+        if method.ndim != 2 or axis not in (None, 0, 1, 2) or keep < 1:
             raise GeometryError(
-                f"a method of {method.ndim} axes and slice axis {axis}",
-                expected="a method of pictures, and an axis 0, 1 or 2",
+                f"a method of {method.ndim} axes, slice axis {axis} and {keep} slices kept",
+                expected="a method of pictures, an axis 0, 1 or 2, and at least one slice kept",
                 do="Use a method of volumes directly.",
             )
         self.method = method
@@ -146,7 +146,8 @@ def bounding_box(mask: Bool[np.ndarray, "y x"]) -> np.ndarray:
     low, high = marked.min(axis=0).astype(np.float64), marked.max(axis=0).astype(np.float64)
     flat = low == high
     room = high + 1 < mask.shape
-    return np.stack([np.where(flat & ~room, low - 1, low), np.where(flat & room, high + 1, high)])
+    wider = np.stack([np.where(flat & ~room, low - 1, low), np.where(flat & room, high + 1, high)])
+    return np.asarray(np.clip(wider, -0.5, np.asarray(mask.shape) - 0.5))  # on a picture of one row, the row's own borders
 
 
 def _axis(grid: Grid, prompts: Prompts) -> int:

@@ -34,8 +34,9 @@ class Tracker:
         marked = np.argwhere(self.previous)
         low, high = marked.min(axis=0), marked.max(axis=0)
         margin = np.maximum(1, np.rint((high - low + 1) * MARGIN))
-        limit = np.asarray(self.previous.shape) - 1
-        return np.stack([np.maximum(low - margin, 0), np.minimum(high + margin, limit)]).astype(np.float64)
+        size = np.asarray(self.previous.shape)
+        border = np.where(size == 1, 0.5, 0.0)  # a single row has no other extent than its own borders
+        return np.stack([np.maximum(low - margin, -border), np.minimum(high + margin, size - 1 + border)]).astype(np.float64)
 
     def goes_on(self, picture: Image, mask: Bool[np.ndarray, "y x"]) -> bool:
         """Whether this slice still shows the object; if so, it becomes the one to follow."""
