@@ -23,7 +23,10 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
 
 VIT_B = ("ours float32", "transformers float32", "ours bfloat16", "transformers bfloat16", "transformers .to(bfloat16)")
 
@@ -49,7 +52,9 @@ def main() -> None:
 
 def in_own_process(name: str) -> dict[str, float]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, __file__, "--one", name], capture_output=True, text=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, __file__, "--one", name], capture_output=True, text=True, env=environment, check=False
+    )
     if done.returncode:
         sys.exit(f"{name} failed:\n{done.stderr[-2000:]}")
     return json.loads(done.stdout.splitlines()[-1])
@@ -69,9 +74,7 @@ def show(found: dict[str, dict[str, float]]) -> None:
     print("\n| ratio ours / transformers | time | extra memory |\n|---|---|---|")
     for precision in ("float32", "bfloat16"):
         ours, theirs = found[f"ours {precision}"], found[f"transformers {precision}"]
-        print(
-            f"| {precision} | {ours['seconds_s'] / theirs['seconds_s']:.2f} | {ours['extra_mb'] / theirs['extra_mb']:.2f} |"
-        )
+        print(f"| {precision} | {ours['seconds_s'] / theirs['seconds_s']:.2f} | {ours['extra_mb'] / theirs['extra_mb']:.2f} |")
     print("\n| LiteMedSAM, 256 x 256 | encode, s | decode a box, s |\n|---|---|---|")
     for name in ("litemedsam float32", "litemedsam bfloat16"):
         print(f"| {name.split()[1]} | {found[name]['encode_s']:.3f} | {found[name]['decode_s']:.3f} |")
@@ -90,7 +93,7 @@ def cpu_info() -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def measured(call: Callable[[], Any]) -> dict[str, float]:
+def measured(call: Callable[[], object]) -> dict[str, float]:
     """Seconds of a call and how far the resident set's peak rose above its level before."""
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
     before = memory("VmRSS")
@@ -118,7 +121,7 @@ def vit_b(whose: str, precision: str) -> dict[str, float]:
         return measured(lambda: encoder(image))
 
 
-def ours() -> Any:
+def ours() -> nn.Module:
     import torch
 
     from promisam.sam.vit import VisionTransformer, VitShape
@@ -128,7 +131,7 @@ def ours() -> Any:
     return randomised(VisionTransformer(shape)).eval()
 
 
-def theirs() -> Any:
+def theirs() -> nn.Module:
     import torch
     from transformers import SamVisionConfig
     from transformers.models.sam.modeling_sam import SamVisionEncoder
@@ -139,7 +142,7 @@ def theirs() -> Any:
     return randomised(SamVisionEncoder(config)).eval()
 
 
-def randomised(module: Any) -> Any:
+def randomised(module: nn.Module) -> nn.Module:
     import torch
 
     for parameter in module.parameters():

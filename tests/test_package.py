@@ -36,7 +36,16 @@ def test_unknown_names_do_not():
     "code", ["import promisam", "import promisam.core", "import promisam.io", "import promisam.zoo", "import promisam.cli.main"]
 )
 def test_light_parts_do_not_import_heavy_packages(code):
-    assert not loaded_after(code) & {"torch", "SimpleITK", "skimage", "scipy", "pydicom", "requests", "highdicom", "transformers"}
+    assert not loaded_after(code) & {
+        "torch",
+        "SimpleITK",
+        "skimage",
+        "scipy",
+        "pydicom",
+        "requests",
+        "highdicom",
+        "transformers",
+    }
 
 
 def test_running_does_not_import_transformers():

@@ -10,7 +10,7 @@ import nibabel
 import numpy as np
 import pydicom
 import pytest
-import SimpleITK as sitk
+import SimpleITK
 import skimage
 from PIL import Image as Pillow
 
@@ -98,10 +98,10 @@ def test_the_mask_of_an_oblique_volume_lies_exactly_on_it(capsys, shared):
 
 @pytest.mark.parametrize("suffix", [".nrrd", ".mha"])
 def test_other_formats_keep_their_geometry(capsys, shared, suffix):
-    source = sitk.ReadImage(str(shared / "data" / "dcmqi_ct3" / "ct3" / "image.nii.gz"))
-    sitk.WriteImage(source, f"ct{suffix}")
+    source = SimpleITK.ReadImage(str(shared / "data" / "dcmqi_ct3" / "ct3" / "image.nii.gz"))
+    SimpleITK.WriteImage(source, f"ct{suffix}")
     segment(f"ct{suffix}", "--box", "100,150,1,250,350,1", "--window", "abdomen", capsys=capsys)
-    mask = sitk.ReadImage(f"ct_mask{suffix}")
+    mask = SimpleITK.ReadImage(f"ct_mask{suffix}")
     assert mask.GetSize() == source.GetSize()
     assert np.allclose(mask.GetSpacing(), source.GetSpacing())
     assert np.allclose(mask.GetOrigin(), source.GetOrigin())
@@ -121,7 +121,7 @@ def test_a_dicom_series_to_a_dicom_seg_that_names_it(capsys, shared):
 
 def test_world_and_voxel_coordinates_ask_for_the_same(capsys, shared):
     source = shared / "data" / "msd_hippocampus" / "hippocampus_003" / "image.nii.gz"
-    image = sitk.ReadImage(str(source))
+    image = SimpleITK.ReadImage(str(source))
     low, high = (8, 12, 15), (24, 40, 16)
     world = [image.TransformIndexToPhysicalPoint(corner) for corner in (low, high)]
     segment(source, "--box", ",".join(str(v) for v in (*low, *high)), "-o", "a.nii.gz", capsys=capsys)

@@ -27,7 +27,9 @@ class Golden:
 
     def weights(self, shapes: dict[str, Any] | None = None) -> dict[str, torch.Tensor]:
         fill = self.meta["fill"]
-        found = self.recipe.fill(shapes or self.meta["official_state"]["shapes"], self.meta["seed"], fill["prefix"], fill["gains"])
+        found = self.recipe.fill(
+            shapes or self.meta["official_state"]["shapes"], self.meta["seed"], fill["prefix"], fill["gains"]
+        )
         return {name: torch.from_numpy(value) for name, value in found.items()}
 
     def keys(self, name: str) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from parity.golden import Golden
-
 from promisam.sam.checkpoint import sam_from_state
 
 

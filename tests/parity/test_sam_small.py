@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from parity.golden import Golden
 
+from parity.golden import Golden
 from promisam.sam.architecture import build, infer
 from promisam.sam.attention import offsets, resize_table
 from promisam.sam.checkpoint import fit

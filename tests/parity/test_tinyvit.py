@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from parity.golden import Golden
 
+from parity.golden import Golden
 from promisam.sam.checkpoint import read_state, sam_from_state
 from promisam.sam.frame import Frame
 from promisam.sam.model import Traits
@@ -64,7 +64,7 @@ def _compare_prompts(golden, sam, embedding):
             if f"{case}.{name}" in outputs:
                 golden.compare(f"{case}.{name}", value)
     for key in outputs:
-        if key.endswith("foreground") or key.endswith("mask_fraction"):
+        if key.endswith(("foreground", "mask_fraction")):
             case, kind = key.split(".")[:2]
             logits, _ = sam.decode(embedding, **cases[case])
             kept = logits[:, :1] if kind == "single" else logits[:, 1:]

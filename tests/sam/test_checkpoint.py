@@ -125,6 +125,7 @@ class Payload:
         return open, (self.trace, "w")
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")  # PyTorch's remark on files that it did not write
 @pytest.mark.parametrize("form", ["zip", "legacy", "pickle"])
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_code_in_a_file_does_not_run_and_is_named(tmp_path, state, form, wrapped):

@@ -63,8 +63,8 @@ class Grid:
     def from_itk(
         cls,
         size: Sequence[int],
-        spacing: Sequence[float],
-        origin: Sequence[float],
+        spacing: Sequence[float | int],
+        origin: Sequence[float | int],
         direction: Float64[np.ndarray, "d d"],
         unit: Unit = "mm",
     ) -> Grid:
@@ -199,7 +199,7 @@ class Grid:
         return np.asarray(np.linalg.solve(self.affine[:3, :3], (points_mm - self.affine[:3, 3]).T).T)
 
 
-def _affine(spacing_xyz: Sequence[float], origin_xyz: Sequence[float], direction: np.ndarray) -> np.ndarray:
+def _affine(spacing_xyz: Sequence[float | int], origin_xyz: Sequence[float | int], direction: np.ndarray) -> np.ndarray:
     affine = np.eye(4)
     affine[:3, :3] = (np.asarray(direction) * np.asarray(spacing_xyz))[:, ::-1]
     affine[:3, 3] = origin_xyz

@@ -64,7 +64,7 @@ class Prompts:
         points = np.vstack([self.points_zyx, np.asarray(at_zyx, np.float64)[None]])
         return replace(self, points_zyx=points, labels=np.append(self.labels, np.int64(positive)))
 
-    def with_box(self, low_zyx: Sequence[float | int], high_zyx: Sequence[float]) -> Prompts:
+    def with_box(self, low_zyx: Sequence[float | int], high_zyx: Sequence[float | int]) -> Prompts:
         """With this box, both corners included, in place of any other."""
         for corner in (low_zyx, high_zyx):
             if len(corner) != self.grid.ndim:

@@ -137,11 +137,11 @@ def _panel(image: Image, segmentation: Segmentation, prompts: Sequence[Prompts],
     for value in segmentation.values:
         mask = Pillow.fromarray(view.turn(segmentation.mask(value)).astype(np.uint8) * 255)
         enlarged = np.asarray(mask.resize((width, height), Pillow.Resampling.NEAREST)) > 0
-        line = _outline(enlarged, width=max(1, max(height, width) // 500))
+        edge = _outline(enlarged, width=max(1, max(height, width) // 500))
         canvas[_outline(enlarged, width=max(2, max(height, width) // 300)) & ~line] //= (
             2  # a dark rim parts it from bright tissue
         )
-        canvas[line] = _colour_of(value)
+        canvas[edge] = _colour_of(value)
     picture = Pillow.fromarray(canvas)
     draw = ImageDraw.Draw(picture)
     _draw_clicks(draw, prompts, view, max(5, max(height, width) // 90))
