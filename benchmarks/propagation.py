@@ -2,8 +2,8 @@
 
     python benchmarks/propagation.py [--data ../shared/data] [--sets sts_mr ...] [--out CSV]
 
-The boxes are tight ground-truth boxes (an oracle). For each label of each case: Dice of both ways over the whole volume, and the number
-of slices in the truth and of those found by following.
+The boxes are tight ground-truth boxes (an oracle). For each label of each case: Dice of both ways over the whole volume, and
+the number of slices in the truth and of those found by following.
 """
 
 from __future__ import annotations

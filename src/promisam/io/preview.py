@@ -138,9 +138,8 @@ def _panel(image: Image, segmentation: Segmentation, prompts: Sequence[Prompts],
         mask = Pillow.fromarray(view.turn(segmentation.mask(value)).astype(np.uint8) * 255)
         enlarged = np.asarray(mask.resize((width, height), Pillow.Resampling.NEAREST)) > 0
         edge = _outline(enlarged, width=max(1, max(height, width) // 500))
-        canvas[_outline(enlarged, width=max(2, max(height, width) // 300)) & ~edge] //= (
-            2  # a dark rim parts it from bright tissue
-        )
+        rim = _outline(enlarged, width=max(2, max(height, width) // 300)) & ~edge
+        canvas[rim] //= 2  # parts the line from bright tissue
         canvas[edge] = _colour_of(value)
     picture = Pillow.fromarray(canvas)
     draw = ImageDraw.Draw(picture)
