@@ -31,7 +31,9 @@ def in_own_folder(tmp_path, monkeypatch, litemedsam):
     monkeypatch.chdir(folder)
     rng = np.random.default_rng(0)
     Pillow.fromarray(rng.integers(0, 255, (48, 32, 3), np.uint8)).save("picture.png")
-    nibabel.save(nibabel.Nifti1Image(rng.normal(size=(32, 48, 5)).astype(np.float32), np.diag([1, 1, 3, 1.0])), "volume.nii.gz")
+    nibabel.save(
+        nibabel.Nifti1Image(rng.normal(size=(32, 48, 90)).astype(np.float32), np.diag([1, 1, 3, 1.0])), "volume.nii.gz"
+    )
 
 
 def refused(*words, capsys, saying):
@@ -201,7 +203,7 @@ def test_full_disk(capsys, monkeypatch):
 
 
 def test_interrupt_in_the_middle(litemedsam):
-    command = [sys.executable, "-m", "promisam", "segment", "volume.nii.gz", "--box", "2,3,0,20,30,4", "--offline"]
+    command = [sys.executable, "-m", "promisam", "segment", "volume.nii.gz", "--box", "2,3,0,20,30,89", "--offline"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     time.sleep(4)  # somewhere between importing torch and the last slice
     process.send_signal(signal.SIGINT)

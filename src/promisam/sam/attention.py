@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-# Bias entries held at a time while streaming: 4 MB in float32, which stays in a core's cache.
-STREAM_ENTRIES = 1_048_576
+# Scores held at a time while streaming: 8 MB in float32, near enough to a core to be reused three times over.
+STREAM_ENTRIES = 2_097_152
 
 
 def resize_table(table: Float[Tensor, "rows d"], rows: int) -> Float[Tensor, "{rows} d"]:
@@ -39,9 +39,9 @@ def attend(
 ) -> Float[Tensor, "b heads n d"]:
     """softmax(q kᵀ / sqrt(d) + rel_h + rel_w) v over tokens of an h x w grid in row-major order.
 
-    Two exact forms of the same sum. Without gradients, the bias is added in blocks of queries (`STREAM_ENTRIES`).
-    With gradients, it rides in extra head dimensions, q' = [q s, q R_h, q R_w] and k' = [k, one-hot row, one-hot column],
-    so that the fused kernel needs no bias and keeps no N x N tensor for the backward pass.
+    Two exact forms of the same sum. On a CPU without gradients, scores are computed for one block of queries after another
+    (`STREAM_ENTRIES`). Elsewhere the bias rides in extra head dimensions, q' = [q s, q R_h, q R_w] and k' = [k, one-hot row,
+    one-hot column], so that the fused kernel needs no bias and keeps no N x N tensor for the backward pass.
 
     Args:
         q: queries, unscaled.
@@ -56,25 +56,28 @@ def attend(
     grid = q.reshape(*q.shape[:2], h, w, -1)
     rel_h = torch.einsum("bnhwd,hkd->bnhwk", grid, offsets(tables[0], h).to(q.dtype)).flatten(2, 3)
     rel_w = torch.einsum("bnhwd,wkd->bnhwk", grid, offsets(tables[1], w).to(q.dtype)).flatten(2, 3)
-    if torch.is_grad_enabled() and any(x.requires_grad for x in (q, k, v, rel_h, rel_w)):
+    learning = torch.is_grad_enabled() and any(x.requires_grad for x in (q, k, v, rel_h, rel_w))
+    if learning or q.device.type != "cpu":
         return _augmented(q, k, v, rel_h, rel_w)
     return _streamed(q, k, v, rel_h, rel_w)
 
 
 def _streamed(q: Tensor, k: Tensor, v: Tensor, rel_h: Tensor, rel_w: Tensor) -> Tensor:
     b, heads, n, d = q.shape
-    q, k, v, rel_h, rel_w = (x.reshape(b * heads, 1, n, -1) for x in (q, k, v, rel_h, rel_w))
+    q, k, v, rel_h, rel_w = (x.reshape(b * heads, n, -1) for x in (q * d**-0.5, k, v, rel_h, rel_w))
     out = torch.empty_like(q)
     blocks = list(_blocks(b * heads, n))
     room = max((rows.stop - rows.start) * (queries.stop - queries.start) for rows, queries in blocks)
-    bias = q.new_empty(room * n)  # one piece of memory for all blocks: fresh pages cost more than the sums
-    for rows, queries in blocks:
-        high, wide = rel_h[rows, :, queries, :, None], rel_w[rows, :, queries, None, :]
-        here = bias[: high[..., 0, 0].numel() * n].view(*high.shape[:-1], wide.shape[-1])
-        torch.add(high, wide, out=here)
-        out[rows, :, queries] = F.scaled_dot_product_attention(
-            q[rows, :, queries], k[rows], v[rows], attn_mask=here.flatten(-2)
-        )
+    scores, shares = q.new_empty(room * n), q.new_empty(room * n)  # reused: fresh pages cost more than the sums
+    with torch.autocast(q.device.type, enabled=False):
+        for rows, queries in blocks:
+            high, wide = rel_h[rows, queries, :, None], rel_w[rows, queries, None, :]
+            size = (*high.shape[:2], n)
+            here, share = (buffer[: size[0] * size[1] * n].view(size) for buffer in (scores, shares))
+            torch.add(high, wide, out=here.view(*high.shape[:3], -1))
+            here.baddbmm_(q[rows, queries], k[rows].transpose(1, 2))
+            torch.softmax(here, -1, out=share)
+            out[rows, queries] = torch.bmm(share, v[rows])
     return out.view(b, heads, n, d)
 
 

@@ -110,7 +110,7 @@ class PromptEncoder(nn.Module):
     def dense_positions(self) -> Float[Tensor, "1 c h w"]:
         """Position code of every place of the image embedding."""
         grid = self.shape.grid
-        centre = (torch.arange(grid, device=self.no_mask_embed.weight.device, dtype=torch.float32) + 0.5) / grid
+        centre = (torch.arange(grid).to(self.no_mask_embed.weight) + 0.5) / grid
         xy = torch.stack([centre.expand(grid, grid), centre[:, None].expand(grid, grid)], -1)
         return self.pe_layer(xy).permute(2, 0, 1)[None]  # type: ignore[no-any-return]
 
