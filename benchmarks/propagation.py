@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from promisam import Image, Prompts, Segmentation, load, predict, read, read_segmentation
+from promisam import Prompts, Segmentation, Segmenter, load, read, read_segmentation
+from promisam.core import Encoded
 
 SETS = ("sts_mr", "msd_hippocampus", "pyradiomics_brain")
 LIMIT = 7  # cases of a set
@@ -57,25 +58,26 @@ def main() -> None:
             writer.writerows(asdict(row) for row in rows)
 
 
-def score(method: object, dataset: str, folder: Path) -> Iterator[Row]:
+def score(method: Segmenter, dataset: str, folder: Path) -> Iterator[Row]:
     with (folder / "index.csv").open() as file:
         for entry in list(csv.DictReader(file))[:LIMIT]:
-            image, truth = read(folder / entry["image"]), read_segmentation(folder / entry["masks"].split(";")[0])
+            encoded = method.encode(read(folder / entry["image"]))
+            truth = read_segmentation(folder / entry["masks"].split(";")[0])
             for label in truth.values[:2]:
-                row = compare(method, image, truth, dataset, entry["id"], label)
+                row = compare(method, encoded, truth, dataset, entry["id"], label)
                 print(row, flush=True)
                 yield row
 
 
-def compare(method: object, image: Image, truth: Segmentation, dataset: str, case: str, label: int) -> Row:
+def compare(method: Segmenter, encoded: Encoded, truth: Segmentation, dataset: str, case: str, label: int) -> Row:
     true = truth.mask(label)
     marked = np.argwhere(true)
     middle = int(true.sum((1, 2)).argmax())
     here = np.argwhere(true[middle])
-    empty = Prompts(image.grid)
+    empty = Prompts(encoded.grid)
     flat = empty.with_box([middle, *here.min(0).tolist()], [middle, *here.max(0).tolist()])
     whole = empty.with_box(marked.min(0).tolist(), marked.max(0).tolist())
-    followed, boxed = (predict(method, image, prompts).mask() for prompts in (flat, whole))
+    followed, boxed = (method.decode(encoded, prompts).logits[0] > 0 for prompts in (flat, whole))
     return Row(
         dataset,
         case,

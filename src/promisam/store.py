@@ -30,6 +30,7 @@ def load(
     ndim: int = 2,
     device: Device = "auto",
     like: str | None = None,
+    side: int | None = None,
     offline: bool = False,
     cache: zoo.Cache | None = None,
     config: Mapping[str, object] | None = None,
@@ -43,6 +44,7 @@ def load(
         ndim: of the images; 3 wraps a method of pictures as `SliceWise`.
         device: "auto" takes a GPU where there is one.
         like: for a file that is not in the catalogue: the known weights that it was trained like.
+        side: pixels of the model's frame, if not those that the weights were trained on; position tables are then resized.
         offline: never touch the network.
         cache: where weights are kept; the user's own by default.
         config: options of the method.
@@ -50,13 +52,13 @@ def load(
 
     Raises:
         WeightsError: for weights that are unknown, damaged, unsafe or foreign.
-        InvalidConfig: for an unknown method, option or device.
+        InvalidConfig: for an unknown method, option or device, or a frame that the network cannot have.
     """
     kind, config_type = _method(method)
     options = _options(config_type, config or {})
     place = cache or zoo.Cache.default()
     resolved = zoo.resolve(weights, place, like=like, offline=offline, report=report)
-    found: Segmenter = kind(load_sam(resolved, place).to(choose_device(device)), options)
+    found: Segmenter = kind(load_sam(resolved, place, side).to(choose_device(device)), options)
     return SliceWise(found) if ndim == 3 and found.ndim == 2 else found
 
 

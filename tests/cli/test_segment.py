@@ -14,6 +14,7 @@ import SimpleITK
 import skimage
 from PIL import Image as Pillow
 
+from dicom_maker import make_series
 from promisam.cli.main import run
 from promisam.io import read_segmentation
 
@@ -117,6 +118,19 @@ def test_a_dicom_series_to_a_dicom_seg_that_names_it(capsys, shared):
     assert written.ReferencedSeriesSequence[0].SeriesInstanceUID == source.SeriesInstanceUID
     assert written.SegmentSequence[0].SegmentLabel == "liver"
     assert read_segmentation("liver.dcm").mask().any()
+
+
+def test_one_of_several_series(capsys, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 200, (3, 40, 30)).astype(np.int16)
+    make_series(tmp_path / "ct", pixels)
+    others = make_series(tmp_path / "ct", pixels[:2] + 1, name="other", SeriesNumber=4)
+    status, _, err = call("segment", "ct", "--box", "5,5,0,20,30,1", "--offline", capsys=capsys)
+    assert status == 2
+    assert "--series" in err
+    segment("ct", "--series", "4", "--box", "5,5,0,20,30,1", "-o", "m.dcm", capsys=capsys)
+    written = pydicom.dcmread("m.dcm")
+    assert written.ReferencedSeriesSequence[0].SeriesInstanceUID == pydicom.dcmread(others[0]).SeriesInstanceUID
+    assert read_segmentation("m.dcm").grid.shape == (2, 40, 30)
 
 
 def test_world_and_voxel_coordinates_ask_for_the_same(capsys, shared):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 from promisam.sam import attention
 from promisam.sam.attention import attend, offsets, resize_table

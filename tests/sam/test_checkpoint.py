@@ -355,3 +355,10 @@ def test_random_weights_do_vary():
     randomise(sam, 3)
     first, second = (sam.image_encoder(torch.randn(1, 3, 80, 80)) for _ in range(2))
     assert (first - second).abs().max() > 0.1
+
+
+def test_a_converted_file_can_be_read_by_others(tmp_path):
+    before = tmp_path / "ordinary"
+    before.touch()
+    write_state(tmp_path / "model.safetensors", {"a": torch.zeros(2)})
+    assert (tmp_path / "model.safetensors").stat().st_mode == before.stat().st_mode

@@ -35,6 +35,7 @@ def segment(
     weights: Annotated[str, typer.Option(metavar="NAME|FILE", help="See `promisam weights list`.")] = "litemedsam",
     like: Annotated[str | None, typer.Option(metavar="NAME", help="The known weights that a FILE was trained like.")] = None,
     method: Annotated[str, typer.Option(metavar="NAME", help="A method, or package.module:Class.")] = "plain_sam",
+    series: Annotated[str | None, typer.Option(metavar="NUMBER|UID", help="Which series of a DICOM folder.")] = None,
     window: Annotated[str, typer.Option(metavar="L,W|PRESET", help="level,width, lung, abdomen, bone, ... or auto.")] = "auto",
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")] = "auto",
     precision: Annotated[Literal["float32", "bfloat16"], typer.Option(help="bfloat16 is faster.")] = "float32",
@@ -56,7 +57,7 @@ def segment(
     with clock.stage("read"):
         from promisam import io
 
-        picture = io.read(image)
+        picture = io.read(image, series=series)
         target = _target(image, picture.grid, output)
         objects = typed.on(picture.grid)
         _check_outputs(image, picture.grid, target, preview, overwrite=overwrite)
@@ -76,7 +77,7 @@ def segment(
         )
     segmentation, prepared, qualities = _compute(found, picture, objects, clock)
     with clock.stage("write"):
-        io.write(target, segmentation, source=image)
+        io.write(target, segmentation, source=image, series=series)
         if preview is not None:
             io.write_preview(preview, prepared, segmentation, [named.prompts for named in objects])
     report = {

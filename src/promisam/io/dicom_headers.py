@@ -112,7 +112,7 @@ def one_series(folder: Path, files: Sequence[DicomFile], wanted: str | None) -> 
     raise UnsupportedFile(
         f"the folder {folder} with {len(series)} image series ({listed}){asked}",
         expected="one series",
-        do='Name it in Python, read(path, series="number or UID"), or put its files in a folder of their own.',
+        do="Name it by its number or UID (--series, or read(path, series=...)), or give it a folder of its own.",
     )
 
 

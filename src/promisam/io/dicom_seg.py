@@ -69,7 +69,7 @@ def read_dicom_seg(path: Path) -> Segmentation:
     return Segmentation(np.ascontiguousarray(labels), Grid(labels.shape, affine), names)
 
 
-def write_dicom_seg(path: Path, segmentation: Segmentation, source: Path) -> None:
+def write_dicom_seg(path: Path, segmentation: Segmentation, source: Path, series: str | None = None) -> None:
     """Write a binary segmentation that refers to the series it was made on.
 
     Raises:
@@ -77,7 +77,7 @@ def write_dicom_seg(path: Path, segmentation: Segmentation, source: Path) -> Non
         UnwritableOutput: when the segmentation does not lie on the source's grid, or the source has no place in the patient.
     """
     highdicom = _highdicom()
-    files, grid = find_series(source)
+    files, grid = find_series(source, series)
     if not grid.matches(segmentation.grid):
         raise UnwritableOutput(
             f"a segmentation on {segmentation.grid} for the DICOM source {source} on {grid}",

@@ -26,14 +26,17 @@ _REFUSED = {
 }
 
 
-def write(path: str | Path, segmentation: Segmentation, *, source: str | Path | None = None) -> Path:
+def write(
+    path: str | Path, segmentation: Segmentation, *, source: str | Path | None = None, series: str | int | None = None
+) -> Path:
     """Write a segmentation in the format that the suffix names, whole or not at all; parent folders are created.
 
     * `.nii`, `.nii.gz`, `.nrrd`, `.mha`: labels as they are, on exactly their grid. A picture that does not lie in the plane
       Z = 0 is written as a volume of one slice. These formats have no pixel unit: "px" becomes "mm" of the same number.
     * `.png`, `.tif`, `.bmp`: a picture whose only label is 1 as 0 and 255; otherwise the labels as they are, 8-bit where they
       fit, else 16-bit (not BMP). `mask_coding` tells which. A TIFF may hold a volume without physical scale, as pages.
-    * `.dcm`: a DICOM-SEG object, with `source`, the DICOM file or folder that the image was read from.
+    * `.dcm`: a DICOM-SEG object, with `source`, the DICOM file or folder that the image was read from, and `series`, where the
+      folder holds several.
 
     Returns:
         The path.
@@ -43,7 +46,7 @@ def write(path: str | Path, segmentation: Segmentation, *, source: str | Path | 
         MissingExtra: for `.dcm` without highdicom.
     """
     path = Path(path)
-    store = _writer(path, segmentation, None if source is None else Path(source))
+    store = _writer(path, segmentation, None if source is None else Path(source), None if series is None else str(series))
     with atomic_path(path) as temporary:
         try:
             store(temporary)
@@ -65,7 +68,7 @@ def mask_coding(path: str | Path, segmentation: Segmentation) -> dict[int, int]:
     return {value: value for value in segmentation.values}
 
 
-def _writer(path: Path, segmentation: Segmentation, source: Path | None) -> Callable[[Path], None]:
+def _writer(path: Path, segmentation: Segmentation, source: Path | None, series: str | None = None) -> Callable[[Path], None]:
     suffix = full_suffix(path)
     if suffix in _VOLUMES:
         from promisam.io.itk_files import write_itk
@@ -85,7 +88,7 @@ def _writer(path: Path, segmentation: Segmentation, source: Path | None) -> Call
             )
         from promisam.io.dicom_seg import write_dicom_seg
 
-        return lambda to: write_dicom_seg(to, segmentation, source)
+        return lambda to: write_dicom_seg(to, segmentation, source, series)
     reason, do = _REFUSED.get(suffix, ("a suffix that names no known format" if suffix else "without a suffix", "Use .nii.gz."))
     raise UnwritableOutput(f"the output {path} ({reason})", expected=_WRITABLE, do=do)
 

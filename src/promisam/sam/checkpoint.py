@@ -49,7 +49,10 @@ def read_state(path: Path) -> dict[str, Tensor]:
 def write_state(path: Path, state: Mapping[str, Tensor]) -> None:
     """Store tensors as safetensors: written beside, flushed, renamed."""
     with atomic_path(path) as partial:
+        partial.touch()
+        mode = partial.stat().st_mode
         save_file({name: value.contiguous() for name, value in state.items()}, partial)
+        partial.chmod(mode)  # the library makes files that nobody else may read: useless in a shared cache
 
 
 def sam_from_state(state: Mapping[str, Tensor], traits: Traits | None = None, side: int | None = None) -> Sam:
