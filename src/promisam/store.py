@@ -13,14 +13,17 @@ import torch
 
 from promisam import zoo
 from promisam.core import Segmenter
-from promisam.core.errors import InvalidConfig, UnwritableOutput
+from promisam.core.errors import InvalidConfig, UnwritableOutput, WeightsError
 from promisam.methods import METHODS
+from promisam.sam.architecture import SamShape, infer
 from promisam.sam.checkpoint import read_state, sam_from_state, write_state
 from promisam.sam.model import Sam, Traits
+from promisam.sam.vit import VitShape
 from promisam.spatial.slices import SliceWise
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Report = Callable[[int, int | None], None]
+VIT_WIDTHS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 
 
 def load(
@@ -35,6 +38,7 @@ def load(
     cache: zoo.Cache | None = None,
     config: Mapping[str, object] | None = None,
     report: Report | None = None,
+    slices: Report | None = None,
 ) -> Segmenter:
     """A method on a SAM, ready to use.
 
@@ -49,6 +53,7 @@ def load(
         cache: where weights are kept; the user's own by default.
         config: options of the method.
         report: called with bytes fetched and their total, when weights must be fetched.
+        slices: called with the slices done, while a method of pictures walks a volume.
 
     Raises:
         WeightsError: for weights that are unknown, damaged, unsafe or foreign.
@@ -59,14 +64,32 @@ def load(
     place = cache or zoo.Cache.default()
     resolved = zoo.resolve(weights, place, like=like, offline=offline, report=report)
     found: Segmenter = kind(load_sam(resolved, place, side).to(choose_device(device)), options)
-    return SliceWise(found) if ndim == 3 and found.ndim == 2 else found
+    return SliceWise(found, report=slices) if ndim == 3 and found.ndim == 2 else found
 
 
 def load_sam(resolved: zoo.Resolved, cache: zoo.Cache, side: int | None = None) -> Sam:
     """The SAM in a verified file; a file of the cache is converted to safetensors once and read from there later."""
     entry = resolved.entry
     traits = Traits(resolved.name, entry.scaling, entry.prompts, resolved.sha256)
-    return sam_from_state(_state(resolved, cache), traits, side)
+    state = _state(resolved, cache)
+    _check_family(infer(state), entry)
+    return sam_from_state(state, traits, side)
+
+
+def _check_family(shape: SamShape, entry: zoo.Entry) -> None:
+    """Refuse weights of another architecture than the known ones that they are said to be like."""
+    if isinstance(shape.image, VitShape):
+        found = VIT_WIDTHS.get(shape.image.width, "vit")  # a width of its own may be like any ViT
+        fits = found == entry.family or (found == "vit" and entry.family in VIT_WIDTHS.values())
+    else:
+        found = "tinyvit"
+        fits = (found, shape.image.side) == (entry.family, entry.side)
+    if not fits:
+        raise WeightsError(
+            f"a {found} for a frame of {shape.image.side} pixels as weights like {entry.name}",
+            expected=f"a {entry.family} for {entry.side}",
+            do="Name with --like the known weights that it was trained from.",
+        )
 
 
 def choose_device(device: Device) -> torch.device:
@@ -85,8 +108,8 @@ def choose_device(device: Device) -> torch.device:
 
 
 def _state(resolved: zoo.Resolved, cache: zoo.Cache) -> dict[str, torch.Tensor]:
-    inside = cache.root in resolved.path.parents
-    if not inside or resolved.path.suffix == ".safetensors":
+    kept = resolved.path.parent.parent == cache.root and resolved.path.parent.name == resolved.name
+    if not kept or resolved.path.suffix == ".safetensors":
         return read_state(resolved.path)
     if cache.has_converted(resolved.name):
         return read_state(cache.converted(resolved.name))

@@ -30,13 +30,16 @@ class InBox:
         self.calls.append("prepare")
         return Window(50.0, 100.0).apply(image)
 
+    def check(self, grid, prompts):
+        check_prompts(self.accepts, grid, prompts, "Take other weights.")
+
     def encode(self, image):
         self.calls.append("encode")
         return Kept(image.grid, image.pixels[0].astype(np.float32))
 
     def decode(self, encoded, prompts):
         self.calls.append("decode")
-        check_prompts(self.accepts, encoded.grid, prompts, "Take other weights.")
+        self.check(encoded.grid, prompts)
         inside = np.ones(encoded.grid.shape, bool)
         if prompts.box_zyx is not None:
             low, high = prompts.box_zyx.astype(int)

@@ -41,8 +41,11 @@ class Threshold:
         self.encoded.append(image.grid)
         return Seen(image.grid, self.prepare(image).pixels[0])
 
+    def check(self, grid, prompts):
+        check_prompts(self.accepts, grid, prompts, "Take another.")
+
     def decode(self, encoded, prompts):
-        check_prompts(self.accepts, encoded.grid, prompts, "Take another.")
+        self.check(encoded.grid, prompts)
         self.asked.append(prompts)
         inside = np.ones(encoded.grid.shape, bool)
         if prompts.box_zyx is not None:

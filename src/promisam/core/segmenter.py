@@ -44,6 +44,10 @@ class Segmenter(Protocol):
         """The intensity step, over the whole image at once: what the method looks at."""
         ...
 
+    def check(self, grid: Grid, prompts: Prompts) -> None:
+        """Refuse, before anything costly, the prompts that `decode` would refuse on an image of this grid."""
+        ...
+
     def encode(self, image: Image) -> Encoded:
         """The costly step that does not depend on prompts."""
         ...
@@ -61,8 +65,10 @@ def predict(method: Segmenter, image: Image, *prompts: Prompts, names: tuple[str
         PromisamError: what the method raises for unusable prompts.
     """
     check_ndim(method, image.grid)
-    encoded = method.encode(method.prepare(image))
     asked = prompts or (Prompts(image.grid),)
+    for one in asked:
+        method.check(image.grid, one)
+    encoded = method.encode(method.prepare(image))
     return to_segmentation((method.decode(encoded, one) for one in asked), names)
 
 
@@ -77,7 +83,7 @@ def check_ndim(method: Segmenter, grid: Grid) -> None:
 
 
 def check_prompts(accepts: Set[PromptKind], grid: Grid, prompts: Prompts, advice: str) -> None:
-    """Refuse prompts from another image and kinds that a method cannot use; every `decode` begins with this.
+    """Refuse prompts from another image and kinds that a method cannot use: what every method's `check` begins with.
 
     Args:
         accepts: what the method takes; empty for an automatic one.

@@ -6,7 +6,7 @@ from a SAM and the `Config` of its module.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -68,6 +68,10 @@ class PlainSam:
         """Through the window to 0..255."""
         return self.window.apply(image)
 
+    def check(self, grid: Grid, prompts: Prompts) -> None:
+        """Refuse prompts off the image and kinds that the weights never learned, naming weights that did."""
+        check_prompts(self.accepts, grid, prompts, self._advice(prompts))
+
     @torch.inference_mode()
     def encode(self, image: Image) -> EncodedPicture:
         """The image encoder's embedding of one picture."""
@@ -76,7 +80,7 @@ class PlainSam:
         frame = Frame((height, width), self.sam.side)
         pixels = frame.resize(self.prepare(image).pixels, antialias=self.sam.traits.antialias)
         framed = frame.pad(self.sam.scale(pixels.to(self._device))).contiguous(memory_format=torch.channels_last)
-        with self._autocast():
+        with self._precision():
             embedding = self.sam.image_encoder(framed)
         return EncodedPicture(image.grid, frame, embedding.float())
 
@@ -87,7 +91,7 @@ class PlainSam:
         Raises:
             UnsupportedPrompt: for a kind of prompt that the weights never learned.
         """
-        check_prompts(self.accepts, encoded.grid, prompts, self._advice(prompts))
+        self.check(encoded.grid, prompts)
         logits, quality = self.sam.decode(encoded.embedding, **self._tensors(encoded.frame, prompts))
         best = self._choose(quality[0], prompts)
         restored = encoded.frame.restore(logits[:, best : best + 1])[0]
@@ -106,11 +110,11 @@ class PlainSam:
 
     def _choose(self, quality: Float[Tensor, " k"], prompts: Prompts) -> int:
         lone_click = prompts.kinds == {"points"} and len(prompts.points_zyx) == 1
-        several = {"always": True, "never": False, "auto": lone_click}[self.config.multimask]
+        several = {"always": True, "never": False, "auto": lone_click}[self.config.multimask] and len(quality) > 1
         return 1 + int(quality[1:].argmax()) if several else 0
 
     def _advice(self, prompts: Prompts) -> str:
-        able = [name for name, entry in zoo.CATALOGUE.items() if prompts.kinds <= entry.prompts]
+        able = [name for name in zoo.CATALOGUE if all(name in zoo.that_learned(kind) for kind in prompts.kinds)]
         return (
             f"The weights {self.sam.traits.name} never learned that: give {' or '.join(sorted(self.accepts))}, "
             f"or use weights that did, e.g. --weights {able[0] if able else 'sam_vit_b'}."
@@ -120,7 +124,9 @@ class PlainSam:
     def _device(self) -> torch.device:
         return self.sam.prompt_encoder.no_mask_embed.weight.device
 
-    def _autocast(self) -> torch.autocast | nullcontext[None]:
-        if self.config.precision == "float32":
-            return nullcontext()
-        return torch.autocast(self._device.type, torch.bfloat16)
+    def _precision(self) -> AbstractContextManager[object]:
+        if self.config.precision == "bfloat16":
+            return torch.autocast(self._device.type, torch.bfloat16)
+        if self._device.type == "cuda":  # float32 means float32: no shortened mantissa in convolutions
+            return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+        return nullcontext()

@@ -114,12 +114,19 @@ def _vit(state: Mapping[str, Tensor]) -> VitShape:
     tables = [state[f"image_encoder.blocks.{i}.attn.rel_pos_h"] for i in range(depth)]
     patch = state["image_encoder.patch_embed.proj.weight"].shape[-1]
     seen = [(len(table) + 1) // 2 for table in tables]
+    if len(set(seen)) > 2:
+        raise WeightsError(
+            f"a ViT whose relative positions span {', '.join(str(n) for n in sorted(set(seen)))} tokens",
+            expected="at most two spans: one of the windows, one of the whole image",
+            do="Check that the file is undamaged and made for a SAM.",
+        )
+    alone = len(set(seen)) == 1  # then the only span tells by the grid whether it is the whole image
     return VitShape(
         side=grid * patch,
         width=width,
         depth=depth,
         heads=width // tables[0].shape[1],
-        global_blocks=tuple(i for i, tokens in enumerate(seen) if tokens == grid),
+        global_blocks=tuple(i for i, tokens in enumerate(seen) if tokens == (grid if alone else max(seen))),
         patch=patch,
         window=min(seen),
         mlp_width=state["image_encoder.blocks.0.mlp.lin1.weight"].shape[0],

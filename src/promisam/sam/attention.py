@@ -39,8 +39,8 @@ def attend(
 ) -> Float[Tensor, "b heads n d"]:
     """softmax(q kᵀ / sqrt(d) + rel_h + rel_w) v over tokens of an h x w grid in row-major order.
 
-    Two exact forms of the same sum. On a CPU without gradients, scores are computed for one block of queries after another
-    (`STREAM_ENTRIES`). Elsewhere the bias rides in extra head dimensions, q' = [q s, q R_h, q R_w] and k' = [k, one-hot row,
+    Two exact forms of the same sum. Without gradients, and not on CUDA, scores are computed for one block of queries after
+    another (`STREAM_ENTRIES`). Elsewhere the bias rides in extra head dimensions, q' = [q s, q R_h, q R_w] and k' = [k, one-hot row,
     one-hot column], so that the fused kernel needs no bias and keeps no N x N tensor for the backward pass.
 
     Args:
@@ -57,7 +57,7 @@ def attend(
     rel_h = torch.einsum("bnhwd,hkd->bnhwk", grid, offsets(tables[0], h).to(q.dtype)).flatten(2, 3)
     rel_w = torch.einsum("bnhwd,wkd->bnhwk", grid, offsets(tables[1], w).to(q.dtype)).flatten(2, 3)
     learning = torch.is_grad_enabled() and any(x.requires_grad for x in (q, k, v, rel_h, rel_w))
-    if learning or q.device.type != "cpu":
+    if learning or q.device.type == "cuda":
         return _augmented(q, k, v, rel_h, rel_w)
     return _streamed(q, k, v, rel_h, rel_w)
 

@@ -28,7 +28,7 @@ _WRAPPERS = ("model", "state_dict", "model_state_dict")
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .safetensors file, or of a PyTorch file that holds nothing but tensors, under Meta's names.
+    """The tensors of a .safetensors or PyTorch file under Meta's names; what a PyTorch file holds beside them is left out.
 
     Raises:
         WeightsError: for anything else: damaged, carrying code, or not weights.
@@ -57,6 +57,8 @@ def write_state(path: Path, state: Mapping[str, Tensor]) -> None:
 
 def sam_from_state(state: Mapping[str, Tensor], traits: Traits | None = None, side: int | None = None) -> Sam:
     """The SAM that these tensors belong to, in evaluation mode; `side` asks for another frame than they were trained on.
+
+    The SAM takes the tensors over: they are not copied.
 
     Raises:
         WeightsError: when tensors are missing, superfluous or of the wrong shape, saying which.
@@ -99,12 +101,13 @@ def fit(module: torch.nn.Module, state: Mapping[str, Tensor]) -> None:
     absent = {name: torch.zeros((), dtype=torch.int64) for name in own if name not in state}
     values = {name: value.to(own[name].dtype) for name, value in state.items()}
     module.load_state_dict({**values, **absent}, assign=True)
-    for parameter in module.parameters():
-        parameter.requires_grad_(True)
 
 
 def resized(state: Mapping[str, Tensor], sam: Sam) -> dict[str, Tensor]:
-    """The tensors with the ViT's position tables resized to the model's frame: bilinear, and linear along relative offsets."""
+    """The tensors with the ViT's position tables resized to the model's frame: bilinear, and linear along relative offsets.
+
+    Meta's encoder does the latter at every call, so a file whose global tables are of another length means the same.
+    """
     own = sam.state_dict()
     out = dict(state)
     for name, value in state.items():

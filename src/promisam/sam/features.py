@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from promisam.core.errors import InvalidConfig
 
 
-@runtime_checkable
 class ImageEncoder(Protocol):
     """Images to an image embedding, in parts that methods can take apart: `embed`, `blocks`, `neck`.
 
@@ -52,20 +51,24 @@ class ImageEncoder(Protocol):
         ...
 
 
-def features_after(
-    encoder: ImageEncoder, images: Float[Tensor, "b 3 y x"], after: Sequence[int]
-) -> tuple[Float[Tensor, "b d h w"], list[Float[Tensor, "b ..."]]]:
-    """Run an encoder and keep the tokens after some of its blocks, in the order asked for."""
-    absent = [i for i in after if not 0 <= i < len(encoder.blocks)]
+def run_blocks(
+    tokens: Float[Tensor, "b ..."], blocks: nn.ModuleList, after: Sequence[int] = ()
+) -> tuple[Float[Tensor, "b ..."], list[Float[Tensor, "b ..."]]]:
+    """The tokens after all blocks, and those after some of them, in the order asked for.
+
+    Raises:
+        InvalidConfig: when a block does not exist.
+    """
+    absent = [i for i in after if not 0 <= i < len(blocks)]
     if absent:
         raise InvalidConfig(
             f"features after block {absent[0]}",
-            expected=f"blocks 0 to {len(encoder.blocks) - 1}",
+            expected=f"blocks 0 to {len(blocks) - 1}",
             do="Choose blocks that this encoder has.",
         )
-    tokens, kept = encoder.embed(images), {}
-    for index, block in enumerate(encoder.blocks):
+    kept = {}
+    for index, block in enumerate(blocks):
         tokens = block(tokens)
         if index in after:
             kept[index] = tokens
-    return encoder.neck(tokens), [kept[index] for index in after]
+    return tokens, [kept[index] for index in after]

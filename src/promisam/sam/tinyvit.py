@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from promisam.sam.features import features_after
+from promisam.sam.features import run_blocks
 from promisam.sam.norm import Neck
 from promisam.sam.windows import join, partition
 
@@ -241,9 +241,7 @@ class TinyVit(nn.Module):
 
     def forward(self, images: Float[Tensor, "b 3 y x"]) -> Float[Tensor, "b d h w"]:
         """Scaled, padded images of `side` pixels to image embeddings."""
-        tokens = self.embed(images)
-        for stage in self.layers:
-            tokens = stage(tokens)
+        tokens, _ = run_blocks(self.embed(images), self.blocks)
         return self.neck(tokens)  # type: ignore[no-any-return]
 
     def features(
@@ -254,4 +252,5 @@ class TinyVit(nn.Module):
         Raises:
             InvalidConfig: when a stage does not exist.
         """
-        return features_after(self, images, after)
+        tokens, kept = run_blocks(self.embed(images), self.blocks, after)
+        return self.neck(tokens), kept

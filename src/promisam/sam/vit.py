@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from promisam.sam.attention import attend
-from promisam.sam.features import features_after
+from promisam.sam.features import run_blocks
 from promisam.sam.norm import Neck
 from promisam.sam.windows import join, partition
 
@@ -151,9 +151,7 @@ class VisionTransformer(nn.Module):
 
     def forward(self, images: Float[Tensor, "b 3 y x"]) -> Float[Tensor, "b d h w"]:
         """Normalised, padded images of `side` pixels to image embeddings."""
-        tokens = self.embed(images)
-        for block in self.blocks:
-            tokens = block(tokens)
+        tokens, _ = run_blocks(self.embed(images), self.blocks)
         return self.neck(tokens)  # type: ignore[no-any-return]
 
     def features(
@@ -164,4 +162,5 @@ class VisionTransformer(nn.Module):
         Raises:
             InvalidConfig: when a block does not exist.
         """
-        return features_after(self, images, after)
+        tokens, kept = run_blocks(self.embed(images), self.blocks, after)
+        return self.neck(tokens), kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from promisam.core import Grid, Image, PromptKind, Prompts, Scores, Segmenter, check_ndim, check_prompts
-from promisam.core.errors import GeometryError
+from promisam.core.errors import GeometryError, InvalidPrompt
 from promisam.spatial.tracking import Tracker
 
 OUTSIDE = -32.0  # logit of slices where the object is not; below anything a network answers there
@@ -26,6 +27,7 @@ class EncodedVolume:
     method: Segmenter
     keep: int
     _slices: OrderedDict[tuple[int, int], Any] = field(default_factory=OrderedDict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
 
     @property
     def grid(self) -> Grid:
@@ -35,12 +37,13 @@ class EncodedVolume:
     def slice(self, axis: int, index: int) -> Any:  # noqa: ANN401 - whatever the method's encoding is
         """The encoding of one slice."""
         key = (axis, index)
-        if key not in self._slices:
-            self._slices[key] = self.method.encode(self.image.slice(axis, index))
-            while len(self._slices) > self.keep:
-                self._slices.popitem(last=False)
-        self._slices.move_to_end(key)
-        return self._slices[key]
+        with self._lock:
+            if key not in self._slices:
+                self._slices[key] = self.method.encode(self.image.slice(axis, index))
+                while len(self._slices) > self.keep:
+                    self._slices.popitem(last=False)
+            self._slices.move_to_end(key)
+            return self._slices[key]
 
 
 class SliceWise:
@@ -55,13 +58,13 @@ class SliceWise:
 
     ndim = 3
 
-    def __init__(self, method: Segmenter, *, axis: int | None = None, keep: int = 64, report: Report | None = None) -> None:
+    def __init__(self, method: Segmenter, *, axis: int | None = None, keep: int = 128, report: Report | None = None) -> None:
         """Wrap a method of pictures.
 
         Args:
             method: with ndim 2.
             axis: array axis to walk along; None takes a flat box's own axis, else that of the coarsest spacing (z if equal).
-            keep: encoded slices held in memory.
+            keep: encoded slices held in memory (4 MB each with a released SAM); objects of more slices are encoded anew.
             report: called with the slices done, and None, since where an object ends is not known beforehand.
 
         """
@@ -86,6 +89,25 @@ class SliceWise:
         """The method's intensity step over the whole volume, so that slices stay comparable."""
         return self.method.prepare(image)
 
+    def check(self, grid: Grid, prompts: Prompts) -> None:
+        """Refuse what the method would, and prompts on slices that no other prompt asks for: they would go unheard."""
+        check_prompts(self.accepts, grid, prompts, "For a volume, give what the method takes on a slice.")
+        if not self.accepts:
+            return
+        axis = self._axis(prompts)
+        asked = _asked(prompts, axis)
+        for index in asked[:1]:
+            here = self._usable(prompts.slice(axis, index))
+            if prompts.kinds != {"mask"} or len(asked) > 1:
+                self.method.check(here.grid, here)
+        unheard = sorted(_touched(prompts, axis) - set(asked))
+        if unheard:
+            raise InvalidPrompt(
+                f"a prompt on slice {unheard[0]} (array axis {axis}) beside others on {asked[0]} to {asked[-1]}",
+                expected="a box that covers all clicks and the mask; without one, clicks off the object only where one is on it",
+                do="Widen the box, or leave that prompt out.",
+            )
+
     def encode(self, image: Image) -> EncodedVolume:
         """Nothing yet but the intensity step: slices are encoded when a prompt touches them."""
         check_ndim(self, image.grid)
@@ -93,8 +115,8 @@ class SliceWise:
 
     def decode(self, encoded: EncodedVolume, prompts: Prompts) -> Scores:
         """Scores of the whole volume; far below zero on slices that the object does not reach."""
-        check_prompts(self.accepts, encoded.grid, prompts, "Use another method or other weights for volumes.")
-        axis = _axis(encoded.grid, prompts) if self.axis is None else self.axis
+        self.check(encoded.grid, prompts)
+        axis = self._axis(prompts)
         canvas = np.full((1, *encoded.grid.shape), OUTSIDE, np.float32)
         qualities: list[float] = []
         for done, (index, answer) in enumerate(self._answers(encoded, prompts, axis), 1):
@@ -104,7 +126,7 @@ class SliceWise:
         return Scores(canvas, encoded.grid, (float(np.mean(qualities)),) if qualities else ())
 
     def _answers(self, encoded: EncodedVolume, prompts: Prompts, axis: int) -> Iterator[tuple[int, Scores]]:
-        asked = _asked(prompts, axis, everywhere=not self.accepts)
+        asked = _asked(prompts, axis) if self.accepts else list(range(encoded.grid.shape[axis]))
         whole = not self.accepts or (len(asked) > 1 and prompts.kinds != {"points"})
         for place, index in enumerate(asked):
             here = prompts.slice(axis, index)
@@ -132,6 +154,9 @@ class SliceWise:
                 return
             yield index, answer
 
+    def _axis(self, prompts: Prompts) -> int:
+        return _axis(prompts) if self.axis is None else self.axis
+
     def _usable(self, prompts: Prompts) -> Prompts:
         """A mask as its box where the method takes none."""
         if prompts.mask is None or "mask" in self.method.accepts:
@@ -150,7 +175,7 @@ def bounding_box(mask: Bool[np.ndarray, "y x"]) -> np.ndarray:
     return np.asarray(np.clip(wider, -0.5, np.asarray(mask.shape) - 0.5))  # on a picture of one row, the row's own borders
 
 
-def _axis(grid: Grid, prompts: Prompts) -> int:
+def _axis(prompts: Prompts) -> int:
     if prompts.box_zyx is not None:
         flat = np.flatnonzero(prompts.box_zyx[0] == prompts.box_zyx[1])
         if flat.size:
@@ -159,15 +184,13 @@ def _axis(grid: Grid, prompts: Prompts) -> int:
         single = [a for a in range(3) if len(_marked(prompts.mask, a)) == 1]
         if single:
             return single[0]
-    spacing = np.asarray(grid.spacing)
+    spacing = np.asarray(prompts.grid.spacing)
     return int(np.argmax(spacing > spacing.max() * 0.999))
 
 
-def _asked(prompts: Prompts, axis: int, *, everywhere: bool) -> list[int]:
-    """The slices that the prompts speak of."""
+def _asked(prompts: Prompts, axis: int) -> list[int]:
+    """The slices that are prompted: those of the box, else of the mask, else of the clicks on the object."""
     size = prompts.grid.shape[axis]
-    if everywhere:
-        return list(range(size))
     if prompts.box_zyx is not None:
         low, high = np.clip(np.rint(prompts.box_zyx[:, axis]), 0, size - 1).astype(int)
         return list(range(low, high + 1))
@@ -182,8 +205,14 @@ def _marked(mask: Bool[np.ndarray, "z y x"], axis: int) -> list[int]:
     return [int(i) for i in np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))]
 
 
+def _touched(prompts: Prompts, axis: int) -> set[int]:
+    """The slices on which any click or the mask stands."""
+    clicked = np.clip(np.rint(prompts.points_zyx[:, axis]), 0, prompts.grid.shape[axis] - 1)
+    return {int(i) for i in clicked} | set([] if prompts.mask is None else _marked(prompts.mask, axis))
+
+
 def _certain(prompts: Prompts) -> Scores:
     """A finished mask as scores."""
     mask = np.zeros(prompts.grid.shape, bool) if prompts.mask is None else prompts.mask
     logits: Float32[np.ndarray, "1 y x"] = np.where(mask, -OUTSIDE, OUTSIDE).astype(np.float32)[None]
-    return Scores(logits, prompts.grid, (1.0,))
+    return Scores(logits, prompts.grid)

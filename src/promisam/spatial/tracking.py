@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from promisam.core import Image
 
+# Chosen by hand on invented volumes before any real one was looked at, and not tuned since (benchmarks/results.md).
 # A box grows by this share of its sides, at least one sample, so that the object may widen on the next slice.
 MARGIN = 0.05
 # The object has ended when its section falls below this share of the first one, ...
@@ -25,7 +26,7 @@ class Tracker:
         """Begin with the slice that was prompted and its mask."""
         self.previous = mask
         self.first_area = int(mask.sum())
-        self.inside, self.outside = _appearance(picture, mask)
+        self.inside, self.outside = _inside(picture, mask), _around(picture, mask)
 
     def next_box(self) -> Float[np.ndarray, "2 2"] | None:
         """Lowest and highest index of the box for the next slice; None when there is nothing to follow."""
@@ -44,7 +45,7 @@ class Tracker:
         overlap = 2 * int((mask & self.previous).sum()) / max(1, area + int(self.previous.sum()))
         if area < max(1, SMALLEST * self.first_area) or overlap < LEAST_OVERLAP:
             return False
-        inside, _ = _appearance(picture, mask)
+        inside = _inside(picture, mask)
         contrast = self.outside - self.inside
         strength = float(contrast @ contrast)
         if strength > 0 and float((inside - self.inside) @ contrast) / strength > MOST_ALIKE:
@@ -53,13 +54,13 @@ class Tracker:
         return True
 
 
-def _appearance(picture: Image, mask: Bool[np.ndarray, "y x"]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean intensity per channel inside the mask and in a ring around it of about half its radius."""
-    if not mask.any():
-        nothing = np.zeros(picture.channels)
-        return nothing, nothing
+def _inside(picture: Image, mask: Bool[np.ndarray, "y x"]) -> Float[np.ndarray, " c"]:
+    """Mean intensity per channel inside the mask; zeros for an empty one."""
+    return picture.pixels[:, mask].mean(axis=1, dtype=np.float64) if mask.any() else np.zeros(picture.channels)
+
+
+def _around(picture: Image, mask: Bool[np.ndarray, "y x"]) -> Float[np.ndarray, " c"]:
+    """Mean intensity per channel in a ring around the mask of about half its radius."""
     width = max(2, round(0.5 * float(np.sqrt(mask.sum() / np.pi))))
     ring = ndimage.binary_dilation(mask, iterations=width) & ~mask
-    pixels = picture.pixels.astype(np.float64)
-    inside = pixels[:, mask].mean(axis=1)
-    return inside, pixels[:, ring].mean(axis=1) if ring.any() else inside
+    return _inside(picture, ring if ring.any() else mask)
