@@ -20,9 +20,10 @@ check: $(VENV)/.installed-test  ## style, types, architecture
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-benchmark: $(VENV)/.installed-test  ## speed and zero-shot accuracy, as recorded in benchmarks/results.md
+benchmark: $(VENV)/.installed-test  ## speed, zero-shot accuracy, propagation, as recorded in benchmarks/results.md
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/zero_shot_boxes.py
+	$(BIN)/python benchmarks/propagation.py
 
 clean:
 	rm -rf $(VENV) demo-out build dist src/*.egg-info .mypy_cache .ruff_cache .coverage

@@ -27,7 +27,7 @@ _HOMES = {
     "load": "promisam.store",
 }
 
-__all__ = [*sorted(_HOMES), "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [*sorted(_HOMES), "__version__"]
 
 if TYPE_CHECKING:
     from promisam.core import (

@@ -108,7 +108,7 @@ def choose_device(device: Device) -> torch.device:
 
 
 def _state(resolved: zoo.Resolved, cache: zoo.Cache) -> dict[str, torch.Tensor]:
-    kept = resolved.path.parent.parent == cache.root and resolved.path.parent.name == resolved.name
+    kept = resolved.path.parent == cache.root / resolved.name and cache.record(resolved.name) is not None
     if not kept or resolved.path.suffix == ".safetensors":
         return read_state(resolved.path)
     if cache.has_converted(resolved.name):

@@ -139,6 +139,10 @@ def test_zero_size(capsys):
         ((*BOX, "-o", "mask"), "suffix"),
         ((*BOX, "--preview", "p.gif"), "p.gif"),
         ((*BOX, "--nonsense"), "nonsense"),
+        ((*BOX, "-o", "m.png", "--preview", "m.png"), "two files"),
+        ((*BOX, "--preview", "picture.png/p.png"), "p.png"),
+        ((*BOX, "-o", "m.dcm"), "DICOM"),
+        ((*BOX, "--series", "4"), "series"),
     ],
 )
 def test_prompts_and_options(capsys, words, saying):
@@ -156,6 +160,7 @@ def test_a_volume_mask_into_a_picture(capsys):
         ({"objects": [{"boxx": [1, 2, 3, 4]}]}, "box"),
         ({"objects": [{"box": [1, "two", 3, 4]}]}, "two"),
         ({"objects": []}, "object"),
+        ('{"objects": [{"box": [1, 2, 3, 4], "box": [5, 6, 7, 8]}]}', "twice"),
         ({"objects": [{"mask": "other.png"}]}, "grid"),
     ],
 )
@@ -175,6 +180,9 @@ def test_weight_files(capsys, litemedsam):
     for name, saying in (("cut", "damaged"), ("text", "damaged"), ("foreign", "classifier"), ("partial", "iou_token")):
         segment("picture.png", *BOX, "--weights", f"{name}.pth", "--like", "litemedsam", capsys=capsys, saying=saying)
     segment("picture.png", *BOX, "--weights", "foreign.pth", capsys=capsys, saying=("--like", "SHA-256"))
+    torch.save({k: v + 0 for k, v in state.items()}, "own.pth")
+    words = ["--weights", "own.pth", "--like", "sam_vit_b"]
+    segment("picture.png", *BOX, *words, capsys=capsys, saying=("tinyvit", "256", "vit_b"))
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -209,7 +217,7 @@ def test_interrupt_in_the_middle(litemedsam):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert err.strip().splitlines() == ["promisam: interrupted; nothing was written"]
+    assert err.strip().splitlines() == ["promisam: interrupted; no file was left half-written"]
     assert sorted(p.name for p in Path().iterdir()) == ["picture.png", "volume.nii.gz"]
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import save_file
 
 from promisam.sam.architecture import infer
 from promisam.sam.checkpoint import read_state, sam_from_state
 from promisam.sam.names import to_hugging_face, to_meta
 
-transformers = pytest.importorskip("transformers")
 SIDE, GRID = 160, 10
 TOLERANCE = 1e-6  # the library computes positions in single precision
 

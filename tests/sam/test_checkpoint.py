@@ -362,3 +362,19 @@ def test_a_converted_file_can_be_read_by_others(tmp_path):
     before.touch()
     write_state(tmp_path / "model.safetensors", {"a": torch.zeros(2)})
     assert (tmp_path / "model.safetensors").stat().st_mode == before.stat().st_mode
+
+
+def test_global_tables_of_another_length_mean_what_meta_makes_of_them(state):
+    """Meta's encoder resizes them at every call; here it happens once, and the block stays global."""
+    name = "image_encoder.blocks.1.attn.rel_pos_h"
+    longer = {key: resize_table(value, 15) if ".blocks.1.attn.rel_pos" in key else value for key, value in state.items()}
+    assert longer[name].shape[0] == 15 != state[name].shape[0]
+    sam = sam_from_state(longer)
+    assert sam.image_encoder.shape.global_blocks == (1,)
+    assert torch.equal(sam.state_dict()[name], resize_table(longer[name], state[name].shape[0]))
+
+
+def test_tables_of_three_lengths_are_no_sam(state):
+    odd = {**state, "image_encoder.blocks.0.attn.rel_pos_h": torch.zeros(17, 12)}
+    with pytest.raises(WeightsError, match="span 3, 5, 9 tokens"):
+        sam_from_state(odd)

@@ -175,11 +175,21 @@ def test_clicks_on_several_slices_are_all_used():
     assert len(set(method.encoded)) == len(method.encoded)
 
 
-def test_a_click_off_the_object_on_another_slice_does_not_stop_the_rest():
-    image, truth = volume()
-    prompts = Prompts(image.grid).click(floats(*CENTRE)).click((9.0, 2.0, 2.0), positive=False)
-    found = found_in(Threshold({"points", "box"}), image, prompts).logits[0] > 0
-    assert dice(found, truth) > 0.93
+@pytest.mark.parametrize("positive", [True, False])
+@pytest.mark.parametrize("boxed", [True, False])
+def test_a_prompt_that_no_slice_would_hear_is_refused(boxed, positive):
+    image, _ = volume()
+    prompts = (
+        Prompts(image.grid).with_box((6.0, 5.0, 9.0), (6.0, 32.0, 41.0))
+        if boxed
+        else Prompts(image.grid).click(floats(*CENTRE))
+    )
+    prompts = prompts.click((9.0, 2.0, 2.0), positive=positive)
+    if positive and not boxed:
+        found_in(Threshold({"points", "box"}), image, prompts)  # two clicked slices, each followed
+        return
+    with pytest.raises(InvalidPrompt, match=r"slice 9 .* beside others on"):
+        found_in(Threshold({"points", "box"}), image, prompts)
 
 
 @pytest.mark.parametrize("accepts", [{"box"}, EVERY])

@@ -63,17 +63,22 @@ def run(arguments: list[str] | None = None) -> None:
 
 
 def _expected(error: BaseException) -> bool:
-    deliberate = isinstance(error, PromisamError | OSError | MemoryError | KeyboardInterrupt | typer.Abort)
+    deliberate = isinstance(error, PromisamError | OSError | KeyboardInterrupt | typer.Abort) or _is_out_of_memory(error)
     return deliberate or hasattr(error, "format_message")  # the argument parser's own errors
 
 
 def _one_line(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt | typer.Abort):
-        text = "interrupted; nothing was written"
-    elif isinstance(error, MemoryError):
-        text = "out of memory; use a smaller image or close other programs"
+        text = "interrupted; no file was left half-written"
+    elif _is_out_of_memory(error):
+        text = "out of memory; use a smaller image, close other programs or choose --device cpu"
     elif hasattr(error, "format_message"):
         text = f"{error.format_message()} See promisam --help."
     else:
         text = str(error)
     return " ".join(text.split())
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Also torch's own error, by name, since torch is not imported here."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"

@@ -17,9 +17,10 @@ import typer
 from promisam import __version__
 from promisam.cli.prompt_text import TypedBox, TypedPoint, parse_box, parse_point
 from promisam.core.errors import InvalidPrompt, UnwritableOutput
+from promisam.core.grid import Grid
 
 if TYPE_CHECKING:
-    from promisam.core import Grid, Image, Prompts, Scores, Segmentation, Segmenter
+    from promisam.core import Image, Prompts, Scores, Segmentation, Segmenter
     from promisam.io import NamedPrompts
 
 Progress = Callable[[int, int | None], None]
@@ -36,9 +37,14 @@ def segment(
     like: Annotated[str | None, typer.Option(metavar="NAME", help="The known weights that a FILE was trained like.")] = None,
     method: Annotated[str, typer.Option(metavar="NAME", help="A method, or package.module:Class.")] = "plain_sam",
     series: Annotated[str | None, typer.Option(metavar="NUMBER|UID", help="Which series of a DICOM folder.")] = None,
-    window: Annotated[str, typer.Option(metavar="L,W|PRESET", help="level,width, lung, abdomen, bone, ... or auto.")] = "auto",
+    window: Annotated[
+        str | None,
+        typer.Option(metavar="L,W|PRESET", help="level,width, lung, abdomen, bone, brain, ... Default: by the image."),
+    ] = None,
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")] = "auto",
-    precision: Annotated[Literal["float32", "bfloat16"], typer.Option(help="bfloat16 is faster.")] = "float32",
+    precision: Annotated[
+        Literal["float32", "bfloat16"] | None, typer.Option(help="bfloat16 is faster. Default: float32, the reference.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="MASK", help="The mask file to write.")] = None,
     preview: Annotated[Path | None, typer.Option(metavar="PNG", help="A picture with the outline drawn.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are already there.")] = False,
@@ -61,21 +67,22 @@ def segment(
         target = _target(image, picture.grid, output)
         objects = typed.on(picture.grid)
         _check_outputs(image, picture.grid, target, preview, overwrite=overwrite)
-    with clock.stage("load"), _progress("weights") as progress:
-        from promisam import store
+    with _progress() as progress:
+        with clock.stage("load"):
+            from promisam import store
 
-        config = {"window": window, "precision": precision} if method == "plain_sam" else {}
-        found = store.load(
-            weights,
-            method=method,
-            ndim=picture.grid.ndim,
-            device=device,
-            like=like,
-            offline=offline,
-            config=config,
-            report=progress,
-        )
-    segmentation, prepared, qualities = _compute(found, picture, objects, clock)
+            found = store.load(
+                weights,
+                method=method,
+                ndim=picture.grid.ndim,
+                device=device,
+                like=like,
+                offline=offline,
+                config={name: value for name, value in (("window", window), ("precision", precision)) if value is not None},
+                report=progress("weights"),
+                slices=progress("slices"),
+            )
+        segmentation, prepared, qualities = _compute(found, picture, objects, clock)
     with clock.stage("write"):
         io.write(target, segmentation, source=image, series=series)
         if preview is not None:
@@ -88,7 +95,7 @@ def segment(
         "seconds": clock.seconds,
         "window": _window(prepared),
         "method": method,
-        **_provenance(found, precision),
+        **_provenance(found),
     }
     typer.echo(json.dumps(report, indent=2, ensure_ascii=False)) if as_json else _print(report)
 
@@ -98,6 +105,8 @@ def _compute(
 ) -> tuple[Segmentation, Image, list[float | None]]:
     from promisam.core import to_segmentation
 
+    for named in objects:
+        method.check(picture.grid, named.prompts)
     with clock.stage("encode"):
         prepared = method.prepare(picture)
         encoded = method.encode(prepared)
@@ -109,9 +118,7 @@ def _compute(
             qualities.append(round(answer.quality[0], 4) if answer.quality else None)
             yield answer
 
-    with clock.stage("decode"), _progress("slices") as progress:
-        if hasattr(method, "report"):
-            method.report = progress
+    with clock.stage("decode"):
         return to_segmentation(answers(), [named.name for named in objects]), prepared, qualities
 
 
@@ -186,7 +193,7 @@ class _Clock:
 
 
 def _target(image: Path, grid: Grid, output: Path | None) -> Path:
-    """Where the mask goes: as asked, else beside nothing, in the current folder, in a format that keeps the geometry."""
+    """Where the mask goes: as asked, else into the current folder, in a format that keeps the geometry."""
     if output is not None:
         return output
     from promisam.io.atomic import full_suffix
@@ -212,8 +219,14 @@ def _check_outputs(image: Path, grid: Grid, target: Path, preview: Path | None, 
                 f"the output {path}, which is already there", expected="a new file", do="Choose another, or pass --overwrite."
             )
     io.check_writable(target, grid, source=image)
-    if preview is not None and preview.suffix.lower() != ".png":
-        raise UnwritableOutput(f"the preview {preview}", expected="a .png", do="Change its suffix.")
+    if preview is not None:
+        if preview.suffix.lower() != ".png":
+            raise UnwritableOutput(f"the preview {preview}", expected="a .png", do="Change its suffix.")
+        if preview.resolve() == target.resolve():
+            raise UnwritableOutput(
+                f"{preview} as mask and as preview", expected="two files", do="Give the preview a name of its own."
+            )
+        io.check_writable(preview, Grid.of_picture((1, 1)))
 
 
 def _labels(segmentation: Segmentation, coding: dict[int, int], qualities: list[float | None]) -> list[dict[str, Any]]:
@@ -237,11 +250,12 @@ def _window(prepared: Image) -> dict[str, Any] | None:
     return None if levels is None else {"low": levels.low, "high": levels.high, "how": levels.how}
 
 
-def _provenance(method: Any, precision: str) -> dict[str, Any]:  # noqa: ANN401 - any method; what it knows is reported
+def _provenance(method: Any) -> dict[str, Any]:  # noqa: ANN401 - any method; what it knows is reported
     import numpy as np
     import torch
 
-    sam = getattr(getattr(method, "method", method), "sam", None)
+    inner = getattr(method, "method", method)
+    sam, config = getattr(inner, "sam", None), getattr(inner, "config", None)
     weights = None if sam is None else {"name": sam.traits.name, "sha256": sam.traits.sha256}
     device = "cpu" if sam is None else next(sam.parameters()).device.type
     versions = {
@@ -250,7 +264,8 @@ def _provenance(method: Any, precision: str) -> dict[str, Any]:  # noqa: ANN401 
         "numpy": np.__version__,
         "python": platform.python_version(),
     }
-    return {"weights": weights, "device": device, "precision": precision, "versions": versions}
+    options = None if config is None else config.model_dump(mode="json")
+    return {"config": options, "weights": weights, "device": device, "versions": versions}
 
 
 def _print(report: dict[str, Any]) -> None:
@@ -259,6 +274,8 @@ def _print(report: dict[str, Any]) -> None:
         sure = "" if quality is None else f", predicted quality {quality:.2f}"
         empty = "" if label["volume"] else " (nothing found)"
         typer.echo(f"{label['name']}: {label['volume']:,.6g} {label['unit']}{sure}{empty}")
+    if report["window"]:
+        typer.echo("window: {low:g} to {high:g} ({how})".format(**report["window"]))
     typer.echo("seconds: " + ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in report["seconds"].items()))
     typer.echo(f"mask: {report['output']}")
     if report["preview"]:
@@ -266,14 +283,23 @@ def _print(report: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _progress(what: str) -> Iterator[Progress]:
-    """A bar on a terminal, nothing elsewhere."""
+def _progress() -> Iterator[Callable[[str], Progress]]:
+    """Makes a bar of each name on a terminal when it is first reported, and nothing elsewhere."""
     if not sys.stderr.isatty():
-        yield lambda _done, _total: None
+        yield lambda _name: lambda _done, _total: None
         return
     from rich.console import Console
     from rich.progress import Progress as Bar
 
     with Bar(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        tasks: dict[str, Any] = {}
+
+        def named(name: str) -> Progress:
+            def report(done: int, total: int | None) -> None:
+                if name not in tasks:
+                    tasks[name] = bar.add_task(name, total=total)
+                bar.update(tasks[name], completed=done, total=total)
+
+            return report
+
+        yield named

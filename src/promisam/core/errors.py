@@ -76,10 +76,6 @@ class DownloadFailed(WeightsError):
     """Weights that could not be fetched."""
 
 
-class NotFitted(PromisamError):
-    """A trainable method that was asked to predict before it learned anything."""
-
-
 class MissingExtra(PromisamError):
     """A feature whose optional packages are not installed."""
 

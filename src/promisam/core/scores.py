@@ -47,7 +47,7 @@ def to_segmentation(scores: Iterable[Scores], names: Sequence[str] = ()) -> Segm
 
     Args:
         scores: answers on one grid, one or more channels each.
-        names: a name for each label, in order; the rest keep their numbers.
+        names: a name for each label, in order; the rest are called "object <number>".
 
     Raises:
         GridMismatch: when the answers lie on different grids.

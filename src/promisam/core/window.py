@@ -113,7 +113,7 @@ def _impossible(given: str) -> InvalidConfig:
 def _percentiles(pixels: np.ndarray) -> tuple[float, float]:
     values = pixels.ravel()
     if values.size > 4_000_000:  # a regular sample decides a percentile to well below one grey level
-        values = values[:: values.size // 4_000_000 + 1]
+        values = values[:: (values.size // 4_000_000) | 1]
     above = values[values > values.min()]
     if not above.size:
         return float(values[0]), float(values[0])

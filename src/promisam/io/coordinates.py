@@ -56,7 +56,7 @@ def _from_world(grid: Grid, points_mm: np.ndarray) -> np.ndarray:
             expected="a point on its plane",
             do="Give patient millimetres (LPS+) on this slice.",
         )
-    return np.round(grid.to_index(points_mm), 6)  # a box that is flat in the patient stays flat
+    return np.round(grid.to_index(points_mm), 9)  # a box that is flat in the patient stays flat
 
 
 def _wrong_count(point: Sequence[float | int] | np.ndarray, wanted: int, world: bool) -> InvalidPrompt:

@@ -18,6 +18,7 @@ from promisam.core.grid import Grid
 from promisam.core.segmentation import Segmentation
 from promisam.io.dicom_headers import DicomFile, read_header
 from promisam.io.dicom_series import find_series
+from promisam.io.formats import format_of
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -67,6 +68,20 @@ def read_dicom_seg(path: Path) -> Segmentation:
         affine[:3, 3] += affine[:3, 0] * (labels.shape[0] - 1)
         affine[:3, 0] *= -1
     return Segmentation(np.ascontiguousarray(labels), Grid(labels.shape, affine), names)
+
+
+def check_source(path: Path, source: Path | None) -> None:
+    """Refuse early what `write_dicom_seg` would refuse: no highdicom, or a source that is no DICOM image.
+
+    Raises:
+        MissingExtra: without highdicom.
+        UnwritableOutput: for another kind of source.
+    """
+    _highdicom()
+    if source is None or format_of(source) not in ("DICOM", "DICOM folder"):
+        raise UnwritableOutput(
+            f"the output {path}, a DICOM-SEG, for {source}", expected="a source image in DICOM", do="Write .nii.gz or .png."
+        )
 
 
 def write_dicom_seg(path: Path, segmentation: Segmentation, source: Path, series: str | None = None) -> None:

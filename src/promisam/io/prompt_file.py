@@ -159,9 +159,18 @@ def _entry(path: Path, number: int, one: NamedPrompts, world: bool) -> dict[str,
     return entry
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of a JSON file, whose keys must differ: the last of two equal ones would win unseen."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for i, (key, _) in enumerate(pairs) if key in {k for k, _ in pairs[:i]})
+        raise InvalidPrompt(f"the key {twice!r} twice in one object", expected="every key once", do="Make two objects of it.")
+    return found
+
+
 def _load(path: Path) -> object:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_once)
     except OSError as error:
         raise UnreadableFile(f"{path} ({error.strerror})", expected="a prompt file (JSON)", do="Check the path.") from error
     except ValueError as error:

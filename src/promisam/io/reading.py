@@ -31,6 +31,8 @@ def read(path: str | Path, *, series: str | int | None = None) -> Image:
     """
     path = Path(path)
     kind = format_of(path)
+    if series is not None and kind != "DICOM folder":
+        raise UnsupportedFile(f"series {series!r} of {path}, a {kind}", expected="a DICOM folder", do="Leave the series out.")
     if kind in ("DICOM", "DICOM folder"):
         from promisam.io.dicom_series import read_dicom
 

@@ -127,6 +127,10 @@ def check_writable(path: str | Path, grid: Grid, *, source: str | Path | None = 
     path = Path(path)
     nothing = Segmentation(np.zeros(grid.shape, np.uint8), grid, {1: "object"})
     _writer(path, nothing, None if source is None else Path(source))
+    if full_suffix(path) == ".dcm":
+        from promisam.io.dicom_seg import check_source
+
+        check_source(path, Path(source) if source is not None else None)
     parent = next(folder for folder in (path.parent, *path.absolute().parents) if folder.exists())
     if path.is_dir() or not parent.is_dir() or not os.access(parent, os.W_OK):
         raise UnwritableOutput(

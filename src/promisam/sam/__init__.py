@@ -1,1 +1,1 @@
-"""."""
+"""Segment Anything, written once: encoders, prompt encoder, mask decoder, and their weights."""

@@ -40,8 +40,9 @@ def attend(
     """softmax(q kᵀ / sqrt(d) + rel_h + rel_w) v over tokens of an h x w grid in row-major order.
 
     Two exact forms of the same sum. Without gradients, and not on CUDA, scores are computed for one block of queries after
-    another (`STREAM_ENTRIES`). Elsewhere the bias rides in extra head dimensions, q' = [q s, q R_h, q R_w] and k' = [k, one-hot row,
-    one-hot column], so that the fused kernel needs no bias and keeps no N x N tensor for the backward pass.
+    another (`STREAM_ENTRIES`). Elsewhere the bias rides in extra head dimensions, q' = [q s, q R_h, q R_w] and
+    k' = [k, one-hot row, one-hot column], so that the fused kernel needs no bias and keeps no N x N tensor for the backward
+    pass.
 
     Args:
         q: queries, unscaled.

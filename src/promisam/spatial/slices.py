@@ -104,7 +104,7 @@ class SliceWise:
         if unheard:
             raise InvalidPrompt(
                 f"a prompt on slice {unheard[0]} (array axis {axis}) beside others on {asked[0]} to {asked[-1]}",
-                expected="a box that covers all clicks and the mask; without one, clicks off the object only where one is on it",
+                expected="a box around all clicks and the mask; without one, clicks off the object beside one on it",
                 do="Widen the box, or leave that prompt out.",
             )
 
