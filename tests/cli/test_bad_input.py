@@ -149,6 +149,12 @@ def test_prompts_and_options(capsys, words, saying):
     segment("picture.png", *words, capsys=capsys, saying=saying)
 
 
+def test_a_click_in_a_volume_is_refused_before_any_work(capsys):
+    segment("volume.nii.gz", "--point", "5,6,40", capsys=capsys, saying=("never learned", "mobile_sam"))
+    words = ("--box", "2,3,40,20,30,40", "--point", "5,6,60")
+    segment("volume.nii.gz", *words, capsys=capsys, saying="never learned")
+
+
 def test_a_volume_mask_into_a_picture(capsys):
     segment("volume.nii.gz", "--box", "2,3,1,20,30,2", "-o", "mask.png", capsys=capsys, saying="volume")
 

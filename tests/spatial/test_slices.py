@@ -370,7 +370,7 @@ def test_methods_of_volumes_and_odd_axes_are_refused():
 def test_prompts_are_checked_once_for_the_volume():
     image, _ = volume()
     box_only = Threshold({"box"})
-    with pytest.raises(UnsupportedPrompt, match="points as prompt; expected box, mask"):
+    with pytest.raises(UnsupportedPrompt, match="points as prompt; expected box"):
         found_in(box_only, image, Prompts(image.grid).click(floats(*CENTRE)))
     with pytest.raises(GridMismatch):
         found_in(box_only, image, Prompts(oblique((13, 40, 45))).with_box((1.0, 1.0, 1.0), (2.0, 2.0, 2.0)))

@@ -66,7 +66,6 @@ class SliceWise:
             axis: array axis to walk along; None takes a flat box's own axis, else that of the coarsest spacing (z if equal).
             keep: encoded slices held in memory (4 MB each with a released SAM); objects of more slices are encoded anew.
             report: called with the slices done, and None, since where an object ends is not known beforehand.
-
         """
         if method.ndim != 2 or axis not in (None, 0, 1, 2) or keep < 1:
             raise GeometryError(
@@ -91,15 +90,15 @@ class SliceWise:
 
     def check(self, grid: Grid, prompts: Prompts) -> None:
         """Refuse what the method would, and prompts on slices that no other prompt asks for: they would go unheard."""
-        check_prompts(self.accepts, grid, prompts, "For a volume, give what the method takes on a slice.")
-        if not self.accepts:
-            return
         axis = self._axis(prompts)
         asked = _asked(prompts, axis)
-        for index in asked[:1]:
+        finished = len(asked) == 1 and prompts.kinds == {"mask"}
+        refused = prompts.kinds - self.accepts
+        if prompts.grid.matches(grid) and (refused or (asked and not finished)):
+            index = [*(sorted(_touched(prompts, axis)) if refused else []), *asked][0]
             here = self._usable(prompts.slice(axis, index))
-            if prompts.kinds != {"mask"} or len(asked) > 1:
-                self.method.check(here.grid, here)
+            self.method.check(here.grid, here)  # it says best what it would take instead
+        check_prompts(self.accepts, grid, prompts, "For a volume, give what the method takes on a slice.")
         unheard = sorted(_touched(prompts, axis) - set(asked))
         if unheard:
             raise InvalidPrompt(
