@@ -135,6 +135,9 @@ def test_zero_size(capsys):
         ((*BOX, "--weights", "litemedsma"), "litemedsam"),
         ((*BOX, "--weights", "missing.pth"), "missing.pth"),
         ((*BOX, "-o", "mask.jpg"), "lossy"),
+        ((*BOX, "-o", "."), "folder"),
+        ((*BOX, "--label", " "), "label"),
+        ((*BOX, "--window", "1e308,1.7e308"), "window"),
         ((*BOX, "-o", "mask.xyz"), ".xyz"),
         ((*BOX, "-o", "mask"), "suffix"),
         ((*BOX, "--preview", "p.gif"), "p.gif"),
@@ -168,10 +171,16 @@ def test_a_volume_mask_into_a_picture(capsys):
         ({"objects": []}, "object"),
         ('{"objects": [{"box": [1, 2, 3, 4], "box": [5, 6, 7, 8]}]}', "twice"),
         ({"objects": [{"mask": "other.png"}]}, "grid"),
+        ({"objects": [{"mask": "two.png"}]}, "labels 1, 3"),
+        ({"objects": [{"mask": "a\0b"}]}, "mask"),
+        ({"objects": [{"label": "a\ud800", "box": [1, 2, 3, 4]}]}, "label"),
+        ({"objects": [{"box": [10**400, 2, 3, 4]}]}, "too large"),
+        ("[" * 100_000, "no JSON"),
     ],
 )
 def test_prompt_files(capsys, content, saying):
     Pillow.fromarray(np.full((20, 20), 255, np.uint8)).save("other.png")
+    Pillow.fromarray(np.arange(48 * 32, dtype=np.uint8).reshape(48, 32) % 2 * 2 + 1).save("two.png")
     Path("prompts.json").write_text(content if isinstance(content, str) else json.dumps(content))
     segment("picture.png", "--prompts", "prompts.json", capsys=capsys, saying=saying)
 

@@ -189,3 +189,26 @@ def test_a_click_is_refused_by_weights_that_know_boxes_only(capsys, tmp_path):
     assert "litemedsam never learned" in err
     assert "mobile_sam" in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_flat_coronal_box_is_followed_and_shown(capsys, shared):
+    source = shared / "data" / "msd_hippocampus" / "hippocampus_003" / "image.nii.gz"
+    words = ("--box", "8,25,8,24,25,24", "--preview", "p.png", "-o", "m.nii.gz", "--json")
+    (label,) = json.loads(segment(source, *words, capsys=capsys))["labels"]
+    marked = np.argwhere(np.asarray(nibabel.load("m.nii.gz").dataobj))
+    assert label["extent"] == [marked.min(0).tolist(), marked.max(0).tolist()]
+    assert label["extent"][0][1] <= 25 <= label["extent"][1][1]
+    assert Pillow.open("p.png").size[0] > 500
+
+
+def test_a_mask_without_contrast_is_not_trusted(capsys):
+    Pillow.fromarray(np.full((60, 80), 90, np.uint8)).save("flat.png")
+    report = json.loads(segment("flat.png", "--box", "10,10,60,50", "--json", capsys=capsys))
+    assert any("no contrast" in warning for warning in report["warnings"])
+
+
+def test_a_box_too_thin_for_the_frame_is_not_trusted(capsys):
+    rng = np.random.default_rng(0)
+    Pillow.fromarray(rng.integers(0, 255, (40, 8000), np.uint8)).save("strip.png")
+    report = json.loads(segment("strip.png", "--box", "3990,10,4005,30", "--json", capsys=capsys))
+    assert any("outside the box" in warning for warning in report["warnings"])

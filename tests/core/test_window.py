@@ -143,3 +143,16 @@ def test_a_large_image_is_sampled_without_shifting_its_levels():
     levels = Window().levels(picture(values))
     assert abs(levels.low - low) < 60000 / 255 / 2
     assert abs(levels.high - high) < 60000 / 255 / 2
+
+
+@pytest.mark.parametrize("offset", [0.0, 4e9, 1e12])
+def test_a_large_offset_loses_no_contrast(offset):
+    picture = Image(np.linspace(0, 100, 64).reshape(1, 8, 8) + offset, Grid.of_picture((8, 8)))
+    shown = Window(50.0 + offset, 100.0).apply(picture).pixels
+    assert len(np.unique(shown)) == 64
+    assert (shown[0, 0, 0], shown[0, -1, -1]) == (0, 255)
+
+
+def test_a_window_beyond_all_numbers_is_refused():
+    with pytest.raises(InvalidConfig, match="window"):
+        Window.parse("1e308,1.7e308")

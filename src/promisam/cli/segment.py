@@ -84,9 +84,10 @@ def segment(
             )
         segmentation, prepared, qualities = _compute(found, picture, objects, clock)
     with clock.stage("write"):
+        shown = None if preview is None else io.render(prepared, segmentation, [named.prompts for named in objects])
         io.write(target, segmentation, source=image, series=series)
-        if preview is not None:
-            io.write_preview(preview, prepared, segmentation, [named.prompts for named in objects])
+        if preview is not None and shown is not None:
+            io.write_rendered(preview, shown)
     report = {
         "image": str(image),
         "output": str(target),
@@ -94,6 +95,7 @@ def segment(
         "labels": _labels(segmentation, io.mask_coding(target, segmentation), qualities),
         "seconds": clock.seconds,
         "window": _window(prepared),
+        "warnings": _doubts(prepared, segmentation, objects),
         "method": method,
         **_provenance(found),
     }
@@ -168,6 +170,9 @@ class _Typed:
             raise InvalidPrompt(
                 f"{len(self.labels)} names for {count} objects", expected="one --label for each", do="Repeat --label in order."
             )
+        for name in self.labels:
+            if not name.strip() or not name.isprintable():
+                raise InvalidPrompt(f"the label {name!r}", expected="a printable name", do="Name the object.")
         return self.labels or (["object"] if count == 1 else [f"object {i}" for i in range(1, count + 1)])
 
     def _alone(self) -> None:
@@ -212,6 +217,8 @@ def _check_outputs(image: Path, grid: Grid, target: Path, preview: Path | None, 
     for path in (target, preview):
         if path is None:
             continue
+        if path.is_dir():
+            raise UnwritableOutput(f"the output {path}, which is a folder", expected="a file", do="Add a file name.")
         if path.exists() and path.resolve() == image.resolve():
             raise UnwritableOutput(f"the output {path}, which is the image", expected="another file", do="Choose another name.")
         if path.exists() and not overwrite:
@@ -239,10 +246,43 @@ def _labels(segmentation: Segmentation, coding: dict[int, int], qualities: list[
             "value_in_file": coding.get(value, value),
             "volume": round(segmentation.volume(value), 4),
             "unit": unit,
+            "extent": _extent(segmentation, value),
             "predicted_quality": qualities[value - 1] if value <= len(qualities) else None,
         }
         for value in segmentation.values
     ]
+
+
+def _extent(segmentation: Segmentation, value: int) -> list[list[int]] | None:
+    """Lowest and highest index of a label in x, y[, z] order; None when it is nowhere."""
+    import numpy as np
+
+    ranges = []
+    for axis in reversed(range(segmentation.grid.ndim)):
+        others = tuple(a for a in range(segmentation.grid.ndim) if a != axis)
+        ranges.append(np.flatnonzero(segmentation.mask(value).any(axis=others)))
+    return [[int(r[0]) for r in ranges], [int(r[-1]) for r in ranges]] if ranges[0].size else None
+
+
+def _doubts(prepared: Image, segmentation: Segmentation, objects: Sequence[NamedPrompts]) -> list[str]:
+    """What a person should know before trusting a mask."""
+    import numpy as np
+
+    doubts = []
+    for value, named in enumerate(objects, 1):
+        if named.prompts.box_zyx is None:
+            continue
+        low = np.rint(named.prompts.box_zyx[0]).astype(int).clip(0)
+        high = np.rint(named.prompts.box_zyx[1]).astype(int).clip(0) + 1
+        part = tuple(slice(a, max(a + 1, b)) for a, b in zip(low, high, strict=True))
+        inside = prepared.pixels[(slice(None), *part)]
+        if inside.size and inside.min() == inside.max():
+            doubts.append(f"{named.name}: the image has no contrast inside the box, so the mask means nothing")
+        mask = segmentation.mask(value)
+        flat = (low + 1 >= high).any()  # a flat box is followed beyond itself on purpose
+        if mask.any() and not (flat and mask.ndim == 3) and mask[part].sum() < 0.7 * mask.sum():
+            doubts.append(f"{named.name}: much of the mask lies outside the box, which may be too small for the model's frame")
+    return doubts
 
 
 def _window(prepared: Image) -> dict[str, Any] | None:
@@ -272,8 +312,14 @@ def _print(report: dict[str, Any]) -> None:
     for label in report["labels"]:
         quality = label["predicted_quality"]
         sure = "" if quality is None else f", predicted quality {quality:.2f}"
-        empty = "" if label["volume"] else " (nothing found)"
-        typer.echo(f"{label['name']}: {label['volume']:,.6g} {label['unit']}{sure}{empty}")
+        extent = label["extent"]
+        where = " (nothing found)"
+        if extent:
+            low, high = (",".join(str(v) for v in corner) for corner in extent)
+            where = f", voxels {low} to {high}"
+        typer.echo(f"{label['name']}: {label['volume']:,.6g} {label['unit']}{where}{sure}")
+    for warning in report["warnings"]:
+        typer.echo(f"promisam: warning: {warning}", err=True)
     if report["window"]:
         typer.echo("window: {low:g} to {high:g} ({how})".format(**report["window"]))
     typer.echo("seconds: " + ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in report["seconds"].items()))

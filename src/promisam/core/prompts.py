@@ -133,6 +133,8 @@ class Prompts:
         box = None
         if self.box_zyx is not None and np.rint(self.box_zyx[0, axis]) <= index <= np.rint(self.box_zyx[1, axis]):
             box = self.box_zyx[:, kept]
+            flat = box[0] == box[1]  # in the plane a box needs an extent: that of its one sample
+            box = np.clip(box + np.where(flat, [[-0.5], [0.5]], 0.0), -0.5, np.asarray(grid.shape) - 0.5)
         mask = None if self.mask is None else np.take(self.mask, index, axis=axis)
         mask = mask if mask is not None and mask.any() else None
         return Prompts(grid, self.points_zyx[here][:, kept], self.labels[here], box, mask)

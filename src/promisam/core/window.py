@@ -56,7 +56,8 @@ class Window:
         if self.level is None and self.width is None:
             return
         numbers = (np.nan if self.level is None else self.level, np.nan if self.width is None else self.width)
-        if not (np.isfinite(numbers).all() and numbers[1] > 0):
+        largest = float(np.finfo(np.float64).max) / 4
+        if not (np.isfinite(numbers).all() and 0 < numbers[1] < largest and abs(numbers[0]) < largest):
             raise _impossible(f"level {self.level} and width {self.width}")
 
     @classmethod
@@ -94,10 +95,10 @@ class Window:
         if levels.how == "8-bit":
             return Image(image.pixels, image.grid, levels)
         shown = np.empty(image.pixels.shape, np.uint8)
-        scale = 255.0 / (levels.high - levels.low) if levels.high > levels.low else 0.0
+        width = levels.high - levels.low or np.inf
         for channel in range(image.channels):
             for row in range(image.grid.shape[0]):  # by rows or slices: a float copy of a whole volume would not fit
-                values = (image.pixels[channel, row].astype(np.float32) - levels.low) * scale
+                values = (image.pixels[channel, row].astype(np.float64) - levels.low) / width * 255.0
                 shown[channel, row] = np.clip(np.rint(values), 0, 255)
         return Image(shown, image.grid, levels)
 

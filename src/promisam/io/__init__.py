@@ -4,7 +4,7 @@ from promisam.io.atomic import atomic_path, atomic_text
 from promisam.io.coordinates import to_xyz, to_zyx
 from promisam.io.dataset import CheckReport, Finding, check
 from promisam.io.description import Description, describe
-from promisam.io.preview import render, write_preview
+from promisam.io.preview import render, write_preview, write_rendered
 from promisam.io.prompt_file import NamedPrompts, read_prompts, write_prompts
 from promisam.io.reading import read, read_segmentation
 from promisam.io.writing import check_writable, mask_coding, write
@@ -29,4 +29,5 @@ __all__ = [
     "write",
     "write_preview",
     "write_prompts",
+    "write_rendered",
 ]

@@ -68,6 +68,10 @@ def check(path: str | Path, label: int | None = None) -> CheckReport:
     dataset = find_cases(Path(path))
     seen: dict[str, Path] = {}
     findings = [Finding(str(p), "note", "neither image nor mask; passed over", "Nothing.") for p in dataset.passed_over]
+    findings += [
+        Finding(str(p), "error", "another image has the same stem, so masks cannot tell them apart", "Rename one of them.")
+        for p in dataset.doubled
+    ]
     for case in dataset.cases:
         findings.extend(_unpaired(case) if dataset.paired else ())
         findings.extend(_CaseCheck(case, label, seen).run())

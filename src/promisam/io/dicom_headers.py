@@ -75,6 +75,7 @@ def image_files(folder: Path) -> list[DicomFile]:
         below = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     except OSError as error:
         raise UnreadableFile(f"{folder} ({error.strerror})", expected="a folder that can be read", do="Check it.") from error
+    _refuse_unmarked(folder, [p for p in paths if p.suffix.lower() in (".dcm", ".ima") and not has_dicom_mark(p)])
     images = [f for f in found if is_image(f)]
     if not images:
         where = f"Give one of its folders ({', '.join(below[:5])})." if below else "Give the folder that holds the slices."
@@ -84,6 +85,16 @@ def image_files(folder: Path) -> list[DicomFile]:
             do=where,
         )
     return images
+
+
+def _refuse_unmarked(folder: Path, unmarked: Sequence[Path]) -> None:
+    """A slice that were passed over would be missing from the volume without a word."""
+    if unmarked:
+        raise UnreadableFile(
+            f"the folder {folder}, where {len(unmarked)} files named as DICOM do not begin as such (first {unmarked[0].name})",
+            expected="whole DICOM files, with their preamble",
+            do="Export them again, or move what is no slice elsewhere.",
+        )
 
 
 def is_image(file: DicomFile) -> bool:

@@ -34,12 +34,14 @@ class Dataset:
         cases: by name.
         paired: whether images and masks belong together.
         passed_over: files that are neither.
+        doubled: images whose stem another image has too; they are in no case.
     """
 
     layout: str
     cases: tuple[Case, ...]
     paired: bool
     passed_over: tuple[Path, ...] = ()
+    doubled: tuple[Path, ...] = ()
 
 
 Layout = Callable[[Path], Dataset | None]
@@ -83,12 +85,13 @@ def images_and_masks(path: Path) -> Dataset | None:
         return None
     pictures, rest = _entries(images)
     drawings, more = _entries(masks)
-    names = {stem_of(p): p for p in pictures}
+    names: dict[str, Path] = {}
+    doubled = [p for p in pictures if names.setdefault(stem_of(p), p) != p]
     found: dict[str, list[Path]] = {name: [] for name in names}
     for mask in drawings:
         found.setdefault(_image_name(stem_of(mask), names), []).append(mask)
     cases = tuple(Case(name, names.get(name), tuple(found[name])) for name in sorted(found))
-    return Dataset(f"{images.name}/ and {masks.name}/", cases, paired=True, passed_over=(*rest, *more))
+    return Dataset(f"{images.name}/ and {masks.name}/", cases, paired=True, passed_over=(*rest, *more), doubled=tuple(doubled))
 
 
 def dicom_folder(path: Path) -> Dataset | None:

@@ -8,6 +8,7 @@ silence.
 from __future__ import annotations
 
 import gzip
+import math
 import struct
 import zlib
 from pathlib import Path
@@ -36,11 +37,17 @@ def read_nifti(path: Path) -> tuple[Shaped[np.ndarray, "c *grid"], Grid]:
             header = parse_header(file.read(HEADER_BYTES))
             kind, channels = _sample_type(path, header)
             _check_axes(path, header)
-            count = int(np.prod(header.shape_xyz, dtype=np.int64)) * channels
+            count = math.prod(header.shape_xyz) * channels
+            if not isinstance(file, gzip.GzipFile) and path.stat().st_size < header.offset + count * kind.itemsize:
+                raise ValueError(f"{path.stat().st_size} bytes where the header announces {count * kind.itemsize} of samples")
             file.seek(header.offset)
             content = file.read(count * kind.itemsize)
             while file.read(1 << 20):  # to the end, where gzip's checksum stands
                 pass
+    except MemoryError as error:
+        raise _damaged(
+            path, f"the header announces {math.prod(header.shape_xyz)} samples, more than fit into memory"
+        ) from error
     except (OSError, EOFError, zlib.error, struct.error, ValueError, OverflowError) as error:
         raise _damaged(path, str(error)) from error
     if len(content) < count * kind.itemsize:

@@ -33,6 +33,7 @@ COLOURS = (
     (0, 158, 115),
 )
 _POSITIVE, _NEGATIVE, _BOX = (0, 220, 60), (255, 40, 40), (255, 255, 255)
+_PANELS = 6  # slices of a volume
 _NAMED = 8  # names written into a panel
 _SMALLEST, _LARGEST = 512, 2048  # pixels along the longer side of one panel
 
@@ -40,9 +41,9 @@ _SMALLEST, _LARGEST = 512, 2048  # pixels along the longer side of one panel
 def render(image: Image, segmentation: Segmentation, prompts: Sequence[Prompts] = ()) -> UInt8[np.ndarray, "y x 3"]:
     """The image, each label's outline and name in its own colour, boxes in white, clicks as green plus and red minus.
 
-    Physical proportions are kept, small pictures enlarged. A volume is shown as up to three slices through the objects, the
-    one of their largest area in the middle, with slice numbers from 0; patient images are turned as radiologists look at them
-    (patient's right on the left, front or head up).
+    Physical proportions are kept, small pictures enlarged. A volume is shown as slices through the objects (of their largest
+    area, before and behind it, those that were prompted, and one of each object), with slice numbers from 0; patient images
+    are turned as radiologists look at them (patient's right on the left, front or head up).
 
     Raises:
         GridMismatch: when image and segmentation lie on different grids.
@@ -73,13 +74,21 @@ def write_preview(path: str | Path, image: Image, segmentation: Segmentation, pr
     Raises:
         UnwritableOutput: for another suffix, and where the operating system refuses.
     """
+    return write_rendered(path, render(image, segmentation, prompts))
+
+
+def write_rendered(path: str | Path, picture: UInt8[np.ndarray, "y x 3"]) -> Path:
+    """Write a rendered picture as PNG or JPEG.
+
+    Raises:
+        UnwritableOutput: for another suffix, and where the operating system refuses.
+    """
     from PIL import Image as Pillow
 
     if full_suffix(path) not in (".png", ".jpg", ".jpeg"):
         raise UnwritableOutput(f"the preview {path}", expected="a name that ends in .png or .jpg", do="Rename it.")
-    picture = Pillow.fromarray(render(image, segmentation, prompts))
     with atomic_path(path) as temporary:
-        picture.save(temporary)
+        Pillow.fromarray(picture).save(temporary)
     return Path(path)
 
 
@@ -202,7 +211,15 @@ def _slices(segmentation: Segmentation, prompts: Sequence[Prompts], axis: int) -
         return [round(float(places.mean()))] if places.size else [len(area) // 2]
     present = np.flatnonzero(area)
     largest = int(area.argmax())
-    return sorted({(int(present[0]) + largest) // 2, largest, (largest + int(present[-1]) + 1) // 2})
+    chosen = [largest, (int(present[0]) + largest) // 2, (largest + int(present[-1]) + 1) // 2]
+    chosen += [
+        round(float(p.box_zyx[0, axis])) for p in prompts if p.box_zyx is not None and p.box_zyx[0, axis] == p.box_zyx[1, axis]
+    ]
+    for value in segmentation.values:  # no object that is named goes unseen
+        own = segmentation.mask(value).sum(axis=others)
+        if own.any() and not own[list(set(chosen))].any():
+            chosen.append(int(own.argmax()))
+    return sorted(list(dict.fromkeys(chosen))[:_PANELS])
 
 
 def _turn(grid: Grid) -> tuple[bool, tuple[bool, bool]]:

@@ -101,7 +101,7 @@ class _Reader:
         """One object of the list."""
         fields = _keys(entry, {"label", "points", "box", "mask"}, "an object")
         name = fields.get("label", f"object {number}")
-        if not isinstance(name, str) or not name.strip():
+        if not isinstance(name, str) or not name.strip() or not name.isprintable():
             raise InvalidPrompt(f"label {name!r}", expected="a name in quotes", do="Name the object.")
         prompts = Prompts(self.grid)
         points = fields.get("points", [])
@@ -137,9 +137,15 @@ class _Reader:
         return prompts.with_box(low.tolist(), high.tolist())
 
     def _mask(self, prompts: Prompts, name: object) -> Prompts:
-        if not isinstance(name, str):
+        if not isinstance(name, str) or not name.isprintable():
             raise InvalidPrompt(f"mask {name!r}", expected="the name of a file", do="Give a path relative to this file.")
         mask = flattened(read_segmentation(self.folder / name), self.grid)
+        if len(mask.values) > 1:
+            raise InvalidPrompt(
+                f"mask {name!r} with the labels {', '.join(str(v) for v in mask.values)}",
+                expected="one label, since an object has one mask",
+                do="Write each label to a file of its own.",
+            )
         return prompts.with_mask(mask.mask(), mask.grid)
 
 
@@ -170,10 +176,10 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _load(path: Path) -> object:
     try:
-        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_once)
+        return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
     except OSError as error:
         raise UnreadableFile(f"{path} ({error.strerror})", expected="a prompt file (JSON)", do="Check the path.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UnreadableFile(
             f"{path}, which is no JSON ({error})", expected="a prompt file", do="Correct its syntax."
         ) from error
@@ -193,4 +199,7 @@ def _keys(value: object, known: Collection[str], what: str) -> dict[str, Any]:
 def _numbers(value: object, what: str) -> list[float]:
     if not isinstance(value, list) or any(isinstance(v, bool) or not isinstance(v, int | float) for v in value):
         raise InvalidPrompt(f"{what}: {value!r}", expected="a list of numbers", do="Write them without quotes: [120, 88, 40].")
-    return [float(v) for v in value]
+    try:
+        return [float(v) for v in value]
+    except OverflowError:
+        raise InvalidPrompt(f"{what} with a number too large", expected="voxel indices or mm", do="Correct it.") from None

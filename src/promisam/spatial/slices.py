@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from promisam.core import Grid, Image, PromptKind, Prompts, Scores, Segmenter, check_ndim, check_prompts
-from promisam.core.errors import GeometryError, InvalidPrompt
+from promisam.core.errors import GeometryError, InvalidPrompt, UnsupportedPrompt
 from promisam.spatial.tracking import Tracker
 
 OUTSIDE = -32.0  # logit of slices where the object is not; below anything a network answers there
@@ -99,6 +99,10 @@ class SliceWise:
             here = self._usable(prompts.slice(axis, index))
             self.method.check(here.grid, here)  # it says best what it would take instead
         check_prompts(self.accepts, grid, prompts, "For a volume, give what the method takes on a slice.")
+        if prompts.kinds >= {"box", "mask"} and "mask" not in self.method.accepts:
+            raise UnsupportedPrompt(
+                "a mask beside a box", expected="one of them, since these weights never learned masks", do="Leave the mask out."
+            )
         unheard = sorted(_touched(prompts, axis) - set(asked))
         if unheard:
             raise InvalidPrompt(
