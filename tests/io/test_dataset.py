@@ -189,3 +189,12 @@ def test_real_sets_hold_no_errors(shared):
         report = check(shared / "data" / name)
         assert report.images > 20
         assert not report.errors, found(report, "error")
+
+
+def test_two_images_of_one_stem_are_an_error(tmp_path):
+    for folder, name in (("images", "a.png"), ("images", "a.bmp"), ("masks", "a.png")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        Pillow.fromarray(np.eye(20, dtype=np.uint8) * 255).save(tmp_path / folder / name)
+    found = [f for f in check(tmp_path).findings if f.severity == "error"]
+    assert len(found) == 1
+    assert "same stem" in found[0].reason

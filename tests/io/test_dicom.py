@@ -237,3 +237,10 @@ def test_the_real_series_is_its_nifti(shared):
     turned = stored[tuple(slice(None, None, int(s)) for s in steps)]
     np.testing.assert_array_equal(image.pixels[0], turned.transpose(2, 1, 0))
     assert image.grid.matches(read(folder / "ct3" / "image.nii.gz").grid)
+
+
+def test_a_slice_that_lost_its_preamble_is_not_passed_over(tmp_path):
+    paths = make_series(tmp_path, PIXELS)
+    paths[1].write_bytes(paths[1].read_bytes()[132:])
+    with pytest.raises(UnreadableFile, match=f"1 files that seem to be DICOM.*{paths[1].name}"):
+        read(tmp_path)

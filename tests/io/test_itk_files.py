@@ -304,3 +304,13 @@ def test_other_values_are_no_labels(tmp_path, value, says):
     labels[1, 2, 3] = value
     with pytest.raises(InvalidSegmentation, match=says):
         read_segmentation(save(tmp_path / "a.nii.gz", labels))
+
+
+def test_a_header_that_announces_more_than_there_is(tmp_path):
+    path = tmp_path / "absurd.nii"
+    nibabel.save(nibabel.Nifti1Image(np.zeros((4, 4, 4), np.int16), np.eye(4)), path)
+    content = bytearray(path.read_bytes())
+    content[42:48] = np.array([30000] * 3, "<i2").tobytes()
+    path.write_bytes(content)
+    with pytest.raises(UnreadableFile, match=r"absurd.nii.*announces"):
+        read(path)

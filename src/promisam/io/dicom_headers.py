@@ -75,7 +75,7 @@ def image_files(folder: Path) -> list[DicomFile]:
         below = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     except OSError as error:
         raise UnreadableFile(f"{folder} ({error.strerror})", expected="a folder that can be read", do="Check it.") from error
-    _refuse_unmarked(folder, [p for p in paths if p.suffix.lower() in (".dcm", ".ima") and not has_dicom_mark(p)])
+    _refuse_unmarked(folder, [p for p in paths if _seems_dicom(p) and not has_dicom_mark(p)])
     images = [f for f in found if is_image(f)]
     if not images:
         where = f"Give one of its folders ({', '.join(below[:5])})." if below else "Give the folder that holds the slices."
@@ -87,11 +87,18 @@ def image_files(folder: Path) -> list[DicomFile]:
     return images
 
 
+def _seems_dicom(path: Path) -> bool:
+    """By its suffix, or by its first bytes: an element of group 2 or 8, as where the preamble was lost."""
+    with path.open("rb") as file:
+        head = file.read(6)
+    return path.suffix.lower() in (".dcm", ".ima") or (head[:2] in (b"\x02\x00", b"\x08\x00") and head[4:6].isupper())
+
+
 def _refuse_unmarked(folder: Path, unmarked: Sequence[Path]) -> None:
     """A slice that were passed over would be missing from the volume without a word."""
     if unmarked:
         raise UnreadableFile(
-            f"the folder {folder}, where {len(unmarked)} files named as DICOM do not begin as such (first {unmarked[0].name})",
+            f"the folder {folder}, where {len(unmarked)} files that seem to be DICOM do not begin as such (first {unmarked[0].name})",
             expected="whole DICOM files, with their preamble",
             do="Export them again, or move what is no slice elsewhere.",
         )
