@@ -242,5 +242,5 @@ def test_the_real_series_is_its_nifti(shared):
 def test_a_slice_that_lost_its_preamble_is_not_passed_over(tmp_path):
     paths = make_series(tmp_path, PIXELS)
     paths[1].write_bytes(paths[1].read_bytes()[132:])
-    with pytest.raises(UnreadableFile, match=f"1 files that seem to be DICOM.*{paths[1].name}"):
+    with pytest.raises(UnreadableFile, match=f"1 files seem to be DICOM.*{paths[1].name}"):
         read(tmp_path)
