@@ -98,7 +98,7 @@ def _refuse_unmarked(folder: Path, unmarked: Sequence[Path]) -> None:
     """A slice that were passed over would be missing from the volume without a word."""
     if unmarked:
         raise UnreadableFile(
-            f"the folder {folder}, where {len(unmarked)} files seem to be DICOM but do not begin as such (first {unmarked[0].name})",
+            f"the folder {folder}: {len(unmarked)} files seem to be DICOM but do not begin so (first {unmarked[0].name})",
             expected="whole DICOM files, with their preamble",
             do="Export them again, or move what is no slice elsewhere.",
         )
