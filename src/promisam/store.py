@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
@@ -114,13 +115,10 @@ def _state(resolved: zoo.Resolved, cache: zoo.Cache) -> dict[str, torch.Tensor]:
     if cache.has_converted(resolved.name):
         return read_state(cache.converted(resolved.name))
     state = read_state(resolved.path)
-    try:
-        with cache.lock(resolved.name):
-            if not cache.has_converted(resolved.name):
-                write_state(cache.converted(resolved.name), state)
-                cache.keep_converted(resolved.name)
-    except UnwritableOutput:  # a read-only cache still serves its originals
-        return state
+    with suppress(UnwritableOutput), cache.lock(resolved.name):  # a read-only cache still serves its originals
+        if not cache.has_converted(resolved.name):
+            write_state(cache.converted(resolved.name), state)
+            cache.keep_converted(resolved.name)
     return state
 
 

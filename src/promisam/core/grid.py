@@ -89,6 +89,12 @@ class Grid:
         return tuple(float(s) for s in np.linalg.norm(self.affine[:3, 3 - self.ndim : 3], axis=0))
 
     @property
+    def coarsest_axis(self) -> int:
+        """Array axis of the largest spacing, the first of equal ones: the one that slices were acquired along."""
+        spacing = np.asarray(self.spacing)
+        return int(np.argmax(spacing > spacing.max() * 0.999))  # headers round
+
+    @property
     def origin(self) -> tuple[float, float, float]:
         """Position of the first sample, patient X, Y, Z."""
         x, y, z = self.affine[:3, 3]

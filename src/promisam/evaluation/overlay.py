@@ -79,7 +79,7 @@ def slice_of_disagreement(prediction: Segmentation, truth: Segmentation, label: 
 
     Slices are taken across the coarsest axis, as they were acquired.
     """
-    axis = int(np.argmax(np.round(truth.grid.spacing, 6)))
+    axis = truth.grid.coarsest_axis
     others = tuple(a for a in range(3) if a != axis)
     differs = (prediction.mask(label) ^ truth.mask(label)).sum(axis=others)
     return axis, int(np.argmax(differs if differs.any() else truth.mask(label).sum(axis=others)))

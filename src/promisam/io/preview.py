@@ -53,7 +53,7 @@ def render(image: Image, segmentation: Segmentation, prompts: Sequence[Prompts] 
     shown = Window().apply(image)
     if image.grid.ndim == 2:
         return _panel(shown, segmentation, prompts, "")
-    axis = _slice_axis(image.grid)
+    axis = image.grid.coarsest_axis
     last = image.grid.shape[axis] - 1
     panels = [
         _panel(
@@ -196,10 +196,6 @@ def _outline(mask: Bool[np.ndarray, "y x"], width: int) -> Bool[np.ndarray, "y x
 def _colour(pixels: UInt8[np.ndarray, "c y x"]) -> UInt8[np.ndarray, "y x 3"]:
     channels = pixels[:3] if len(pixels) >= 3 else np.repeat(pixels[:1], 3, axis=0)
     return np.moveaxis(channels, 0, -1)
-
-
-def _slice_axis(grid: Grid) -> int:
-    return int(np.argmax(np.round(grid.spacing, 3)))
 
 
 def _slices(segmentation: Segmentation, prompts: Sequence[Prompts], axis: int) -> list[int]:

@@ -187,8 +187,7 @@ def _axis(prompts: Prompts) -> int:
         single = [a for a in range(3) if len(_marked(prompts.mask, a)) == 1]
         if single:
             return single[0]
-    spacing = np.asarray(prompts.grid.spacing)
-    return int(np.argmax(spacing > spacing.max() * 0.999))
+    return prompts.grid.coarsest_axis
 
 
 def _asked(prompts: Prompts, axis: int) -> list[int]:
