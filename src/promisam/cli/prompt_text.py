@@ -1,10 +1,16 @@
-"""Boxes and points as people type them."""
+"""Prompts as people type them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from promisam.core.errors import InvalidPrompt
+
+if TYPE_CHECKING:
+    from promisam.core import Grid, Prompts
+    from promisam.io import NamedPrompts
 
 
 @dataclass(frozen=True)
@@ -21,6 +27,66 @@ class TypedBox:
 
     low: tuple[float, ...]
     high: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class TypedPrompts:
+    """The prompts of one call before the image is known."""
+
+    boxes: list[TypedBox]
+    points: list[TypedPoint]
+    file: Path | None
+    world: bool
+    labels: list[str]
+
+    def on(self, grid: Grid) -> list[NamedPrompts]:
+        """The prompts on the image's grid, one entry per object."""
+        from promisam import io
+        from promisam.core import Prompts
+
+        if self.file is not None:
+            self._alone()
+            return io.read_prompts(self.file, grid)
+        if not self.boxes and not self.points:
+            raise InvalidPrompt("no prompt", expected="--box, --point or --prompts", do="Say where the object is.")
+        if len(self.boxes) > 1 and self.points:
+            raise InvalidPrompt(
+                f"{len(self.points)} points beside {len(self.boxes)} boxes",
+                expected="points with one box or none",
+                do="Say which object each point belongs to in a --prompts file.",
+            )
+        asked = [self._with_box(Prompts(grid), box) for box in self.boxes] or [Prompts(grid)]
+        for point in self.points:
+            at = io.to_zyx(grid, [point.xyz], world=self.world)[0]
+            asked[0] = asked[0].click(at.tolist(), point.positive)
+        names = self._names(len(asked))
+        return [io.NamedPrompts(name, one) for name, one in zip(names, asked, strict=True)]
+
+    def _with_box(self, prompts: Prompts, box: TypedBox) -> Prompts:
+        from promisam import io
+
+        low, high = io.to_zyx(prompts.grid, [box.low, box.high], world=self.world)
+        if self.world:  # patient axes may run against the array's
+            low, high = (low.clip(max=high), high.clip(min=low))
+        return prompts.with_box(low.tolist(), high.tolist())
+
+    def _names(self, count: int) -> list[str]:
+        if self.labels and len(self.labels) != count:
+            raise InvalidPrompt(
+                f"{len(self.labels)} names for {count} objects", expected="one --label for each", do="Repeat --label in order."
+            )
+        for name in self.labels:
+            if not name.strip() or not name.isprintable():
+                raise InvalidPrompt(f"the label {name!r}", expected="a printable name", do="Name the object.")
+        return self.labels or (["object"] if count == 1 else [f"object {i}" for i in range(1, count + 1)])
+
+    def _alone(self) -> None:
+        if self.boxes or self.points or self.labels or self.world:
+            raise InvalidPrompt(
+                "--prompts beside --box, --point, --label or --world",
+                expected="either the file or the options",
+                do="Put everything into the file: it holds names and the coordinate system too.",
+            )
 
 
 def parse_box(text: str) -> TypedBox:
