@@ -72,6 +72,7 @@ def window_of(prepared: Image) -> dict[str, Any] | None:
 
 
 def provenance(method: Any) -> dict[str, Any]:  # noqa: ANN401 - any method; what it knows is reported
+    """The options, weights, device and versions that made the mask."""
     import numpy as np
     import torch
 
