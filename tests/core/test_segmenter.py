@@ -25,13 +25,14 @@ class InBox:
 
     def __init__(self, accepts=frozenset({"box"}), ndim=2):
         self.accepts, self.ndim, self.calls = accepts, ndim, []
+        self.automatic, self.classes = not accepts, ()
 
     def prepare(self, image):
         self.calls.append("prepare")
         return Window(50.0, 100.0).apply(image)
 
     def check(self, grid, prompts):
-        check_prompts(self.accepts, grid, prompts, "Take other weights.")
+        check_prompts(self.accepts, grid, prompts, "Take other weights.", automatic=self.automatic)
 
     def encode(self, image):
         self.calls.append("encode")

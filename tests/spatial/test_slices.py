@@ -31,6 +31,7 @@ class Threshold:
 
     def __init__(self, accepts=EVERY, window="auto", eager=False):
         self.accepts, self.window, self.eager = frozenset(accepts), Window.parse(window), eager
+        self.automatic, self.classes = not accepts, () if accepts else ("object",)
         self.encoded, self.asked, self.prepared = [], [], []
 
     def prepare(self, image):
@@ -42,7 +43,7 @@ class Threshold:
         return Seen(image.grid, self.prepare(image).pixels[0])
 
     def check(self, grid, prompts):
-        check_prompts(self.accepts, grid, prompts, "Take another.")
+        check_prompts(self.accepts, grid, prompts, "Take another.", automatic=self.automatic)
 
     def decode(self, encoded, prompts):
         self.check(encoded.grid, prompts)

@@ -1,5 +1,6 @@
 """The values that everything else shares. Numpy only."""
 
+from promisam.core.example import Example, Labelled, Task
 from promisam.core.grid import Grid, Unit
 from promisam.core.image import Image
 from promisam.core.prompts import PromptKind, Prompts
@@ -11,14 +12,17 @@ from promisam.core.window import PRESETS, Levels, Window
 __all__ = [
     "PRESETS",
     "Encoded",
+    "Example",
     "Grid",
     "Image",
+    "Labelled",
     "Levels",
     "PromptKind",
     "Prompts",
     "Scores",
     "Segmentation",
     "Segmenter",
+    "Task",
     "Unit",
     "Window",
     "check_ndim",

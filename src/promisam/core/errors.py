@@ -56,6 +56,14 @@ class InvalidConfig(PromisamError):
     """An option that does not exist or has an impossible value."""
 
 
+class NotFitted(PromisamError):
+    """A method that must learn first, and has not."""
+
+
+class TrainingStopped(PromisamError):
+    """Training that cannot go on: a loss that is not finite, nothing to learn from, or nothing that learns."""
+
+
 class UnreadableFile(PromisamError):
     """A file that is missing, damaged, or not what its name says."""
 

@@ -35,6 +35,7 @@ class Prompts:
         labels: 1 for a point on the object, 0 for one off it.
         box_zyx: lowest and highest sample of the object, both included; None without a box.
         mask: a rough mask of the object on the grid; None without one.
+        target: which class is meant, by name, of a method that learned several; empty where that is clear.
 
     Raises:
         InvalidPrompt: for anything off the image, inverted, empty or malformed.
@@ -45,6 +46,7 @@ class Prompts:
     labels: Int64[np.ndarray, " n"] = field(default_factory=_no_labels)
     box_zyx: Float64[np.ndarray, "2 d"] | None = None
     mask: Bool[np.ndarray, "*grid"] | None = None
+    target: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what lies off the image or means nothing."""
@@ -123,7 +125,7 @@ class Prompts:
         mask = None
         if self.mask is not None:
             mask = Segmentation(self.mask.astype(np.uint8), self.grid).resample(grid).mask()
-        return Prompts(grid, points, self.labels, box, mask)
+        return Prompts(grid, points, self.labels, box, mask, self.target)
 
     def slice(self, axis: int, index: int) -> Prompts:
         """What of the prompts stands on one slice of a volume: its clicks, a box that covers it, the mask."""
@@ -137,7 +139,7 @@ class Prompts:
             box = np.clip(box + np.where(flat, [[-0.5], [0.5]], 0.0), -0.5, np.asarray(grid.shape) - 0.5)
         mask = None if self.mask is None else np.take(self.mask, index, axis=axis)
         mask = mask if mask is not None and mask.any() else None
-        return Prompts(grid, self.points_zyx[here][:, kept], self.labels[here], box, mask)
+        return Prompts(grid, self.points_zyx[here][:, kept], self.labels[here], box, mask, self.target)
 
     def _keep_own_arrays(self) -> None:
         """Read-only copies, so that no value of an undo history can change."""

@@ -25,7 +25,7 @@ class Encoded(Protocol):
 
 @runtime_checkable
 class Segmenter(Protocol):
-    """A method that answers prompts (or, with empty `accepts`, an image alone).
+    """A method that answers prompts, or, if `automatic`, an image alone.
 
     `encode` accepts raw or prepared images; preparing twice changes nothing.
     """
@@ -37,7 +37,17 @@ class Segmenter(Protocol):
 
     @property
     def accepts(self) -> frozenset[PromptKind]:
-        """The kinds of prompt that method and weights can use; empty when it needs none."""
+        """The kinds of prompt that method and weights can use; empty when it takes none."""
+        ...
+
+    @property
+    def automatic(self) -> bool:
+        """Whether it answers without any prompt: one channel of scores for each of `classes`."""
+        ...
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes that it learned, in order; empty for a method that segments whatever is asked for."""
         ...
 
     def prepare(self, image: Image) -> Image:
@@ -69,7 +79,7 @@ def predict(method: Segmenter, image: Image, *prompts: Prompts, names: tuple[str
     for one in asked:
         method.check(image.grid, one)
     encoded = method.encode(method.prepare(image))
-    return to_segmentation((method.decode(encoded, one) for one in asked), names)
+    return to_segmentation((method.decode(encoded, one) for one in asked), names or (() if prompts else method.classes))
 
 
 def check_ndim(method: Segmenter, grid: Grid) -> None:
@@ -82,7 +92,9 @@ def check_ndim(method: Segmenter, grid: Grid) -> None:
         )
 
 
-def check_prompts(accepts: Set[PromptKind], grid: Grid, prompts: Prompts, advice: str) -> None:
+def check_prompts(
+    accepts: Set[PromptKind], grid: Grid, prompts: Prompts, advice: str, *, automatic: bool | None = None
+) -> None:
     """Refuse prompts from another image and kinds that a method cannot use: what every method's `check` begins with.
 
     Args:
@@ -90,6 +102,7 @@ def check_prompts(accepts: Set[PromptKind], grid: Grid, prompts: Prompts, advice
         grid: of the encoded image.
         prompts: what was given.
         advice: what to do when a kind is not taken, e.g. which weights would.
+        automatic: whether the method answers without any prompt; by default, whether it takes none.
 
     Raises:
         GridMismatch: for prompts from another image or slice.
@@ -106,7 +119,7 @@ def check_prompts(accepts: Set[PromptKind], grid: Grid, prompts: Prompts, advice
     takes = ", ".join(sorted(accepts)) or "no prompts: it is automatic"
     if refused:
         raise UnsupportedPrompt(f"{' and '.join(sorted(refused))} as prompt", expected=takes, do=advice)
-    if accepts and not prompts.kinds:
+    if not (not accepts if automatic is None else automatic) and not prompts.kinds:
         raise InvalidPrompt("no prompt", expected=takes, do="Say where the object is.")
     if prompts.kinds == {"points"} and not prompts.labels.any():
         raise InvalidPrompt(

@@ -52,6 +52,8 @@ class PlainSam:
     """SAM as it was released, on pictures."""
 
     ndim = 2
+    automatic = False
+    classes: tuple[str, ...] = ()
 
     def __init__(self, sam: Sam, config: Config | None = None) -> None:
         """Use a SAM on whatever device it is; it is not changed."""

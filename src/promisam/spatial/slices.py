@@ -84,6 +84,16 @@ class SliceWise:
         inner = self.method.accepts
         return inner | {"mask"} if "box" in inner else inner
 
+    @property
+    def automatic(self) -> bool:
+        """Whether the method answers slices without prompts."""
+        return self.method.automatic
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the method learned."""
+        return self.method.classes
+
     def prepare(self, image: Image) -> Image:
         """The method's intensity step over the whole volume, so that slices stay comparable."""
         return self.method.prepare(image)
@@ -98,7 +108,8 @@ class SliceWise:
             index = [*(sorted(_touched(prompts, axis)) if refused else []), *asked][0]
             here = self._usable(prompts.slice(axis, index))
             self.method.check(here.grid, here)  # it says best what it would take instead
-        check_prompts(self.accepts, grid, prompts, "For a volume, give what the method takes on a slice.")
+        advice = "For a volume, give what the method takes on a slice."
+        check_prompts(self.accepts, grid, prompts, advice, automatic=self.automatic)
         if prompts.kinds >= {"box", "mask"} and "mask" not in self.method.accepts:
             raise UnsupportedPrompt(
                 "a mask beside a box", expected="one of them, since these weights never learned masks", do="Leave the mask out."
@@ -120,17 +131,19 @@ class SliceWise:
         """Scores of the whole volume; far below zero on slices that the object does not reach."""
         self.check(encoded.grid, prompts)
         axis = self._axis(prompts)
-        canvas = np.full((1, *encoded.grid.shape), OUTSIDE, np.float32)
+        found = len(self.classes) if self._unprompted(prompts) else 1
+        canvas = np.full((found, *encoded.grid.shape), OUTSIDE, np.float32)
         qualities: list[float] = []
         for done, (index, answer) in enumerate(self._answers(encoded, prompts, axis), 1):
-            canvas[(slice(None),) * (axis + 1) + (index,)] = answer.logits[:1]
-            qualities.extend(answer.quality[:1])
+            canvas[(slice(None),) * (axis + 1) + (index,)] = answer.logits[:found]
+            qualities.extend(answer.quality[:found])
             self.report(done, None)
         return Scores(canvas, encoded.grid, (float(np.mean(qualities)),) if qualities else ())
 
     def _answers(self, encoded: EncodedVolume, prompts: Prompts, axis: int) -> Iterator[tuple[int, Scores]]:
-        asked = _asked(prompts, axis) if self.accepts else list(range(encoded.grid.shape[axis]))
-        whole = not self.accepts or (len(asked) > 1 and prompts.kinds != {"points"})
+        everywhere = self._unprompted(prompts)
+        asked = list(range(encoded.grid.shape[axis])) if everywhere else _asked(prompts, axis)
+        whole = everywhere or (len(asked) > 1 and prompts.kinds != {"points"})
         for place, index in enumerate(asked):
             here = prompts.slice(axis, index)
             finished = len(asked) == 1 and prompts.kinds == {"mask"}
@@ -156,6 +169,9 @@ class SliceWise:
             if not tracker.goes_on(encoded.image.slice(axis, index), answer.logits[0] > 0):
                 return
             yield index, answer
+
+    def _unprompted(self, prompts: Prompts) -> bool:
+        return self.automatic and not prompts.kinds
 
     def _axis(self, prompts: Prompts) -> int:
         return _axis(prompts) if self.axis is None else self.axis

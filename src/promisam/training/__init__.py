@@ -1,0 +1,1 @@
+"""Learning: the contract of trainable methods, the loop, losses, augmentation, checkpoints."""

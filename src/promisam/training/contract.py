@@ -1,0 +1,78 @@
+"""What a method offers beside `Segmenter` so that the loop can train it.
+
+An image travels in three steps. `precompute` does, once, what is costly and does not depend on weights that are trained
+(windowing, resampling, a frozen image encoder); its arrays are kept on disk. `sample` makes, at every visit, the tensors of one
+training sample from them (a random crop, random prompts). `loss` takes a batch of samples through the method's one forward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from promisam.core import Grid, Labelled, Prompts, Scores, Segmenter, Task
+from promisam.training.recipe import Recipe
+
+Arrays = Mapping[str, np.ndarray]
+Sample = Mapping[str, Tensor]
+
+
+class Trainable(Segmenter, Protocol):
+    """A method that learns from examples.
+
+    It is made as `Kind(sam, config, task)`. Without a task it has no network, and everything that needs one raises `NotFitted`.
+    """
+
+    recipe: ClassVar[Recipe]
+    """How it is best trained, unless the user says otherwise."""
+
+    @property
+    def task(self) -> Task | None:
+        """What it learns; None as long as that is open."""
+        ...
+
+    @property
+    def network(self) -> nn.Module:
+        """All that is trained and saved, and nothing of the SAM."""
+        ...
+
+    @property
+    def variants(self) -> int:
+        """How many `precompute` results an example has: 1, or more where augmentation must come before a frozen part."""
+        ...
+
+    @property
+    def precompute_settings(self) -> Mapping[str, object]:
+        """All that `precompute` depends on beside the example, as JSON values: fingerprint of frozen weights, sizes, options."""
+        ...
+
+    def precompute(self, example: Labelled, variant: int) -> dict[str, np.ndarray]:
+        """The costly, fixed part; variant 0 is the example as it is, the others are augmented, each always in the same way."""
+        ...
+
+    def sample(self, kept: Arrays, generator: torch.Generator) -> dict[str, Tensor] | None:
+        """The tensors of one training sample, of equal shapes for all examples; None when it has nothing to learn from."""
+        ...
+
+    def loss(self, batch: Sample) -> dict[str, Tensor]:
+        """Named parts, each a mean over the samples, whose sum is the loss."""
+        ...
+
+    def recall(self, grid: Grid, kept: Arrays) -> Any:  # noqa: ANN401 - each method has its own Encoded
+        """What `encode` answers for the image on this grid, from what `precompute` kept of it as variant 0."""
+        ...
+
+    def decode(self, encoded: Any, prompts: Prompts) -> Scores:  # noqa: ANN401 - each method has its own Encoded
+        """As in `Segmenter`."""
+        ...
+
+    def validation_prompts(self, labelled: Labelled, generator: np.random.Generator) -> list[Prompts]:
+        """What a simulated user would ask while the method is validated: one value for each class that is there.
+
+        One without prompts for an automatic method, which answers all classes at once.
+        """
+        ...

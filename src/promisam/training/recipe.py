@@ -1,0 +1,47 @@
+"""How a method is trained: every number that is not the method's own."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Recipe(BaseModel):
+    """Options of training.
+
+    Attributes:
+        epochs: how often every example is visited; 0 saves the untrained method.
+        batch: samples of one step on one process; with several processes a step takes that many on each.
+        accumulate: steps whose gradients are added before the weights move.
+        optimizer: "adamw", or "adam" (no weight decay), or "sgd" (Nesterov momentum 0.99, as nnU-Net).
+        learning_rate: at its highest.
+        weight_decay: of AdamW and SGD.
+        schedule: "constant"; "cosine" to zero; or "poly", (1 - t) ** 0.9, as nnU-Net.
+        warmup: share of all steps over which the learning rate rises from zero.
+        clip: largest norm of the gradient; 0 for no limit.
+        precision: of the network that is trained: "bf16" and "fp16" are mixed.
+        validate_every: epochs between validations (and checkpoints).
+        patience: validations without a better score before training stops; 0 to never stop early.
+        preview_every: validations between preview pictures; 0 for none.
+        workers: processes that prepare samples; 0 for none beside the trainer.
+        seed: of everything random.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(60, ge=0)
+    batch: int = Field(8, ge=1)
+    accumulate: int = Field(1, ge=1)
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    schedule: Literal["constant", "cosine", "poly"] = "cosine"
+    warmup: float = Field(0.05, ge=0, lt=1)
+    clip: float = Field(1.0, ge=0)
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    validate_every: int = Field(5, ge=1)
+    patience: int = Field(0, ge=0)
+    preview_every: int = Field(1, ge=0)
+    workers: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0)
