@@ -2,28 +2,39 @@
 
 from promisam.io.atomic import atomic_path, atomic_text
 from promisam.io.coordinates import to_xyz, to_zyx
-from promisam.io.dataset import CheckReport, Finding, check
+from promisam.io.dataset import CheckReport, check
 from promisam.io.description import Description, describe
+from promisam.io.examples import ExampleSet, open_examples
+from promisam.io.findings import Finding
+from promisam.io.layouts import Case, Dataset, find_cases
 from promisam.io.preview import render, write_preview, write_rendered
 from promisam.io.prompt_file import NamedPrompts, read_prompts, write_prompts
 from promisam.io.reading import read, read_segmentation
+from promisam.io.split import Split, split_cases
 from promisam.io.writing import check_writable, mask_coding, write
 
 __all__ = [
+    "Case",
     "CheckReport",
+    "Dataset",
     "Description",
+    "ExampleSet",
     "Finding",
     "NamedPrompts",
+    "Split",
     "atomic_path",
     "atomic_text",
     "check",
     "check_writable",
     "describe",
+    "find_cases",
     "mask_coding",
+    "open_examples",
     "read",
     "read_prompts",
     "read_segmentation",
     "render",
+    "split_cases",
     "to_xyz",
     "to_zyx",
     "write",

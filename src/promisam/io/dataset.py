@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -17,19 +16,6 @@ from promisam.core.segmentation import Segmentation
 from promisam.io.formats import format_of
 from promisam.io.layouts import Case, find_cases
 from promisam.io.reading import flattened, read, read_segmentation
-
-Severity = Literal["error", "warning", "note"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing to know about one file."""
-
-    file: str
-    severity: Severity
-    reason: str
-    do: str
-
 
 @dataclass(frozen=True)
 class CheckReport:
@@ -67,15 +53,11 @@ def check(path: str | Path, label: int | None = None) -> CheckReport:
     """
     dataset = find_cases(Path(path))
     seen: dict[str, Path] = {}
-    findings = [Finding(str(p), "note", "neither image nor mask; passed over", "Nothing.") for p in dataset.passed_over]
-    findings += [
-        Finding(str(p), "error", "another image has the same stem, so masks cannot tell them apart", "Rename one of them.")
-        for p in dataset.doubled
-    ]
+    findings = list(dataset.findings)
     for case in dataset.cases:
         findings.extend(_unpaired(case) if dataset.paired else ())
         findings.extend(_CaseCheck(case, label, seen).run())
-    images = sum(case.image is not None for case in dataset.cases)
+    images = sum(bool(case.images) for case in dataset.cases)
     masks = sum(len(case.masks) for case in dataset.cases)
     return CheckReport(str(path), dataset.layout, images, masks, tuple(findings))
 

@@ -25,8 +25,12 @@ _COLOURS = {128: 3, 2304: 4}  # RGB24, RGBA32
 _VECTORS = {1006, 1007, 2003, 2004}  # intents whose fifth axis holds channels: displacement, vector, RGB, RGBA
 
 
-def read_nifti(path: Path) -> tuple[Shaped[np.ndarray, "c *grid"], Grid]:
+def read_nifti(path: Path, *, channels: bool = False) -> tuple[Shaped[np.ndarray, "c *grid"], Grid]:
     """Samples after the header's scaling, channels first, and their grid.
+
+    Args:
+        path: the file.
+        channels: whether a fourth axis holds channels; it may as well be time, so the caller has to know.
 
     Raises:
         UnreadableFile: for a damaged or truncated file.
@@ -35,9 +39,9 @@ def read_nifti(path: Path) -> tuple[Shaped[np.ndarray, "c *grid"], Grid]:
     try:
         with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
             header = parse_header(file.read(HEADER_BYTES))
-            kind, channels = _sample_type(path, header)
-            _check_axes(path, header)
-            count = math.prod(header.shape_xyz) * channels
+            kind, colours = _sample_type(path, header)
+            _check_axes(path, header, channels)
+            count = math.prod(header.shape_xyz) * colours
             if not isinstance(file, gzip.GzipFile) and path.stat().st_size < header.offset + count * kind.itemsize:
                 raise ValueError(f"{path.stat().st_size} bytes where the header announces {count * kind.itemsize} of samples")
             file.seek(header.offset)
@@ -54,7 +58,7 @@ def read_nifti(path: Path) -> tuple[Shaped[np.ndarray, "c *grid"], Grid]:
         raise _damaged(path, f"{len(content)} of {count * kind.itemsize} bytes of samples")
     samples = np.frombuffer(content, kind).astype(kind.newbyteorder("="), copy=False)
     axes = min(len(header.shape_xyz), 3)
-    return _scaled(_arranged(samples, header, channels), header), header_grid(path, header, axes)
+    return _scaled(_arranged(samples, header, colours), header), header_grid(path, header, axes)
 
 
 def _sample_type(path: Path, header: NiftiHeader) -> tuple[np.dtype, int]:
@@ -69,8 +73,10 @@ def _sample_type(path: Path, header: NiftiHeader) -> tuple[np.dtype, int]:
     return np.dtype(header.order + _TYPES[header.datatype]), 1
 
 
-def _check_axes(path: Path, header: NiftiHeader) -> None:
+def _check_axes(path: Path, header: NiftiHeader, channels: bool) -> None:
     shape = header.shape_xyz
+    if channels and header.datatype not in _COLOURS and len(shape) > 3 and all(n == 1 for n in shape[4:]):
+        return
     vector = header.intent in _VECTORS and len(shape) == 5 and shape[3] == 1
     if len(shape) < 2 or (not vector and any(n > 1 for n in shape[3:])):
         raise UnsupportedFile(
@@ -80,10 +86,10 @@ def _check_axes(path: Path, header: NiftiHeader) -> None:
         )
 
 
-def _arranged(samples: np.ndarray, header: NiftiHeader, channels: int) -> np.ndarray:
+def _arranged(samples: np.ndarray, header: NiftiHeader, colours: int) -> np.ndarray:
     grid = tuple(reversed(header.shape_xyz[:3]))
-    if channels > 1:
-        return np.ascontiguousarray(np.moveaxis(samples.reshape(*grid, channels), -1, 0))
+    if colours > 1:
+        return np.ascontiguousarray(np.moveaxis(samples.reshape(*grid, colours), -1, 0))
     return samples.reshape(-1, *grid)
 
 

@@ -14,7 +14,7 @@ from promisam.core.segmentation import Segmentation
 from promisam.io.formats import Format, format_of
 
 
-def read(path: str | Path, *, series: str | int | None = None) -> Image:
+def read(path: str | Path, *, series: str | int | None = None, channels: bool = False) -> Image:
     """Read a picture, a volume or a DICOM series with its geometry; values stay as stored (rescaled, for DICOM and NIfTI).
 
     MONOCHROME1 pictures (X-ray) keep their raw values, where high means dark. Single-slice volumes stay volumes. A single
@@ -23,6 +23,7 @@ def read(path: str | Path, *, series: str | int | None = None) -> Image:
     Args:
         path: NIfTI, NRRD, MetaImage, PNG, JPEG, TIFF, BMP, a DICOM file, or a folder that holds one DICOM series.
         series: the number or the UID of the series, where a DICOM folder holds several.
+        channels: whether the fourth axis of a 4-D NIfTI file holds channels; without it, 4-D is refused, since it may be time.
 
     Raises:
         UnreadableFile: when the file is missing, damaged, or not what its name says.
@@ -42,7 +43,7 @@ def read(path: str | Path, *, series: str | int | None = None) -> Image:
 
         samples, grid = read_picture(path)
     else:
-        samples, grid = _volume(path, kind)
+        samples, grid = _volume(path, kind, channels)
     try:
         return Image(samples, grid)
     except InvalidImage as error:
@@ -125,11 +126,11 @@ def _grey(path: Path, kind: Format) -> tuple[np.ndarray, Grid]:
     return np.asarray(samples[0]), grid
 
 
-def _volume(path: Path, kind: Format) -> tuple[np.ndarray, Grid]:
+def _volume(path: Path, kind: Format, channels: bool = False) -> tuple[np.ndarray, Grid]:
     if kind == "NIfTI":
         from promisam.io.nifti_file import read_nifti
 
-        return read_nifti(path)
+        return read_nifti(path, channels=channels)
     from promisam.io.itk_files import read_itk
 
     return read_itk(path, kind)

@@ -79,6 +79,19 @@ def fit(module: torch.nn.Module, state: Mapping[str, Tensor]) -> None:
     Raises:
         WeightsError: with the missing, unexpected and reshaped names.
     """
+    check_fit(module, state)
+    own = module.state_dict()
+    absent = {name: torch.zeros((), dtype=torch.int64) for name in own if name not in state}
+    values = {name: value.to(own[name].dtype) for name, value in state.items()}
+    module.load_state_dict({**values, **absent}, assign=True)
+
+
+def check_fit(module: torch.nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Refuse tensors that are not exactly a module's.
+
+    Raises:
+        WeightsError: with the missing, unexpected and reshaped names.
+    """
     own = module.state_dict()
     missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
     unexpected = [name for name in state if name not in own]
@@ -98,9 +111,6 @@ def fit(module: torch.nn.Module, state: Mapping[str, Tensor]) -> None:
             expected=f"the {len(own)} tensors of the model",
             do="Check that the file is complete and made for this model.",
         )
-    absent = {name: torch.zeros((), dtype=torch.int64) for name in own if name not in state}
-    values = {name: value.to(own[name].dtype) for name, value in state.items()}
-    module.load_state_dict({**values, **absent}, assign=True)
 
 
 def resized(state: Mapping[str, Tensor], sam: Sam) -> dict[str, Tensor]:

@@ -47,7 +47,7 @@ class Trainable(Segmenter, Protocol):
 
     @property
     def precompute_settings(self) -> Mapping[str, object]:
-        """All that `precompute` depends on beside the example, as JSON values: fingerprint of frozen weights, sizes, options."""
+        """All that `precompute` depends on beside the example, as JSON values: frozen weights, sizes, options."""
         ...
 
     def precompute(self, example: Labelled, variant: int) -> dict[str, np.ndarray]:

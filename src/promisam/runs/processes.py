@@ -1,0 +1,72 @@
+"""Which of how many processes this is: alone, under torchrun, or as a task of SLURM."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from lightning_fabric import Fabric
+
+from promisam.core.errors import InvalidConfig
+from promisam.store import choose_device
+
+Precision = Literal["fp32", "bf16", "fp16"]
+_PRECISIONS: dict[Precision, str] = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+
+
+@dataclass(frozen=True)
+class Processes:
+    """A group of processes that work together.
+
+    Attributes:
+        rank: of this process, from 0.
+        world: how many there are.
+        nodes: machines that they run on, each with as many.
+    """
+
+    rank: int = 0
+    world: int = 1
+    nodes: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if not (0 <= self.rank < self.world and self.nodes >= 1 and self.world % self.nodes == 0):
+            raise InvalidConfig(
+                f"process {self.rank} of {self.world} on {self.nodes} machines",
+                expected="a number from 0 below the number of processes, equally many on each machine",
+                do="Start the same number of tasks on each machine.",
+            )
+
+    @classmethod
+    def here(cls) -> Processes:
+        """What torchrun's or SLURM's variables say; alone without them."""
+        env = os.environ
+        if "TORCHELASTIC_RUN_ID" in env or {"RANK", "WORLD_SIZE", "LOCAL_RANK"} <= set(env):
+            world = int(env["WORLD_SIZE"])
+            local = int(env.get("LOCAL_WORLD_SIZE", world))
+            return cls(int(env["RANK"]), world, world // local)
+        if (
+            "SLURM_PROCID" in env
+            and int(env.get("SLURM_NTASKS", 1)) > 1
+            and env.get("SLURM_JOB_NAME") not in ("bash", "interactive")
+        ):
+            nodes = int(env.get("SLURM_NNODES", env.get("SLURM_JOB_NUM_NODES", 1)))
+            return cls(int(env["SLURM_PROCID"]), int(env["SLURM_NTASKS"]), nodes)
+        return cls()
+
+    def fabric(self, device: Literal["auto", "cpu", "cuda", "mps"], precision: Precision) -> Fabric:
+        """Fabric on these processes, launched: gloo on CPUs, NCCL on GPUs."""
+        accelerator = choose_device(device).type
+        fabric = Fabric(
+            accelerator=accelerator,
+            devices=self.world // self.nodes,
+            num_nodes=self.nodes,
+            strategy="ddp" if self.world > 1 else "auto",
+            precision=_PRECISIONS[precision],  # type: ignore[arg-type]
+        )
+        fabric.launch()
+        if accelerator == "cuda":
+            torch.cuda.set_device(fabric.device)  # "cuda" then means this process's own GPU
+        return fabric

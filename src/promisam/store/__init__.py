@@ -1,0 +1,20 @@
+"""Methods, ready to use or to be trained, from names, files and run folders."""
+
+from promisam.store.backbone import Device, Source, choose_device, load_sam
+from promisam.store.kinds import check_options, find_method, is_trainable
+from promisam.store.loading import load
+from promisam.store.trained import checkpoint_of, create, open_trained
+
+__all__ = [
+    "Device",
+    "Source",
+    "check_options",
+    "checkpoint_of",
+    "choose_device",
+    "create",
+    "find_method",
+    "is_trainable",
+    "load",
+    "load_sam",
+    "open_trained",
+]

@@ -1,0 +1,143 @@
+"""Checkpoints: a method's own tensors with all that is needed to use them, and the state from which training goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from promisam.core import Task
+from promisam.core.errors import WeightsError
+from promisam.io.atomic import atomic_path
+from promisam.sam.checkpoint import check_fit
+
+FORMAT = "1"
+_KEY = "promisam"
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """The frozen SAM that a method was trained on.
+
+    Attributes:
+        name: of the weights in the catalogue, or of their file.
+        fingerprint: of all its tensors (`promisam.sam.model.fingerprint`).
+        like: the known weights that a file was said to be like; empty for known ones.
+        side: pixels of its frame.
+    """
+
+    name: str
+    fingerprint: str
+    like: str = ""
+    side: int = 0
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a checkpoint says of itself.
+
+    Attributes:
+        method: a name in `METHODS`, or "package.module:Class".
+        options: the method's `Config`.
+        task: what it learned.
+        backbone: the SAM below it; None for a method without one.
+        version: of promisam.
+        facts: anything else worth knowing, such as the validation score.
+    """
+
+    method: str
+    options: Mapping[str, Any]
+    task: Task
+    backbone: Backbone | None
+    version: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write_checkpoint(path: Path, network: nn.Module, header: Header) -> None:
+    """Store a network's tensors and what they belong to: written beside, flushed, renamed.
+
+    Raises:
+        UnwritableOutput: when the operating system refuses; an older file is then left as it was.
+    """
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    text = json.dumps({"format": FORMAT, **asdict(header)}, sort_keys=True)
+    with atomic_path(path) as partial:
+        partial.touch()
+        mode = partial.stat().st_mode
+        save_file(state, partial, metadata={_KEY: text})
+        partial.chmod(mode)
+
+
+def read_header(path: Path) -> Header:
+    """What a checkpoint says of itself, without reading its tensors.
+
+    Raises:
+        WeightsError: for a file that is no checkpoint of a method, or of a newer format.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(_KEY)
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(
+            f"{path} ({str(error).splitlines()[0][:160]})", expected="a checkpoint of a trained method", do="Check the path."
+        ) from None
+    if text is None:
+        raise WeightsError(
+            f"{path}, safetensors without a method's header",
+            expected="a checkpoint that `promisam fit` wrote",
+            do="Weights of a SAM are given as --weights.",
+        )
+    content = json.loads(text)
+    if content.pop("format") != FORMAT:
+        raise WeightsError(f"{path} of another format", expected=f"format {FORMAT}", do="Use a newer version of promisam.")
+    task: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in content.pop("task").items()}
+    backbone = content.pop("backbone")
+    return Header(
+        **content,
+        task=Task(**task),
+        backbone=None if backbone is None else Backbone(**backbone),
+    )
+
+
+def read_into(path: Path, network: nn.Module) -> None:
+    """Copy a checkpoint's tensors into a network's own, every one in its place and none left over.
+
+    Raises:
+        WeightsError: naming what is missing, unexpected or of another shape.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            state: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"{path} ({error})", expected="a complete checkpoint", do="Train again, or copy it again.") from None
+    check_fit(network, state)
+    network.load_state_dict(state)
+
+
+def write_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Store where training stands; an older file stays whole until the new one is."""
+    with atomic_path(path) as partial:
+        torch.save(dict(state), partial)
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """Where training stood.
+
+    Raises:
+        WeightsError: when there is nothing, or it is damaged.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0][:160]
+        raise WeightsError(
+            f"{path} ({reason})", expected="the state of a run that was interrupted", do="Begin the run anew."
+        ) from None
+    return dict(state)

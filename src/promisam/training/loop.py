@@ -1,0 +1,361 @@
+"""The training loop: a generator of what happens, on Lightning Fabric.
+
+The consumer decides what becomes of the events: the command line draws a bar and writes logs, a test asserts, an application
+streams them. Left early, training has lost nothing: the state of the last finished step is on the disk.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from promisam.core import Example
+from promisam.core.errors import InvalidConfig, TrainingStopped
+from promisam.training.checkpoint import Header, read_state, write_checkpoint, write_state
+from promisam.training.contract import Sample, Trainable
+from promisam.training.kept import Kept
+from promisam.training.recipe import Recipe
+from promisam.training.schedule import check_optimizer, learning_rate, make_optimizer
+from promisam.training.stream import Share, Stream, batches, precomputed, seed_of
+from promisam.training.validation import CaseDice, Shown, mean_dice, validate
+
+MODEL, STATE = "model.safetensors", "resume.pt"
+
+
+@dataclass(frozen=True)
+class Precomputed:
+    """So many of the arrays that training needs are there."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """One move of the weights.
+
+    Attributes:
+        number: from 1.
+        steps: how many there will be at most.
+        epoch: how often every example was seen, on average.
+        loss: mean over the step's samples, on all processes.
+        parts: what it is the sum of.
+        learning_rate: of this step.
+        seconds: that it took.
+    """
+
+    number: int
+    steps: int
+    epoch: float
+    loss: float
+    parts: Mapping[str, float]
+    learning_rate: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Validated:
+    """One validation.
+
+    Attributes:
+        step: after which; 0 is before the first.
+        score: mean Dice over the classes; NaN where nothing is held out.
+        dice: mean by class.
+        cases: every case.
+        best: whether it is the best so far, and its weights were kept.
+        seconds: that it took.
+        shown: what the first cases look like.
+    """
+
+    step: int
+    score: float
+    dice: Mapping[str, float]
+    cases: tuple[CaseDice, ...]
+    best: bool
+    seconds: float
+    shown: tuple[Shown, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The end, and why: "finished" or "early" (no better validation for long)."""
+
+    step: int
+    reason: str
+    best_score: float
+    best_step: int
+
+
+Event = Precomputed | Step | Validated | Stopped
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where training stands."""
+
+    step: int = 0
+    best_score: float = -math.inf
+    best_step: int = -1
+    since_best: int = 0
+
+
+@dataclass(frozen=True)
+class Course:
+    """What is learned, from what and how.
+
+    Attributes:
+        method: with a task; its network is trained in place.
+        training: the examples to learn from.
+        validation: held-out examples that choose the checkpoint; without any, the last weights are kept.
+        recipe: the options of training.
+        header: what the checkpoint says of itself.
+        folder: where checkpoint and state are kept; None to keep nothing.
+        kept: the store of precomputed arrays.
+        show: how many validated cases a preview shows.
+    """
+
+    method: Trainable
+    training: Sequence[Example]
+    validation: Sequence[Example]
+    recipe: Recipe
+    header: Header | None = None
+    folder: Path | None = None
+    kept: Kept = field(default_factory=Kept)
+    show: int = 4
+
+
+def train(
+    course: Course, fabric: Fabric | None = None, *, resume: bool = False, optimizer: torch.optim.Optimizer | None = None
+) -> Iterator[Event]:
+    """Train; yields `Precomputed`, `Step`, `Validated` and at last `Stopped`.
+
+    Args:
+        course: what is learned, from what and how.
+        fabric: launched; by default one process on the device where the network is.
+        resume: go on from the state in the course's folder.
+        optimizer: in place of the recipe's.
+
+    Raises:
+        TrainingStopped: for a loss that is not finite (naming step and cases), nothing to learn from, or an optimiser that
+            trains nothing or something else.
+        InvalidConfig: when the state to go on from belongs to other options.
+    """
+    if not course.training:
+        raise TrainingStopped("no training example", expected="at least one", do="Check --split and the data set.")
+    loop = _Loop(course, fabric or _alone(course), optimizer)
+    yield from loop.precompute()
+    if resume:
+        loop.go_on()
+    else:
+        yield loop.validate()
+    try:
+        yield from loop.run()
+    except GeneratorExit:
+        loop.save()  # the consumer stops between two steps: nothing is lost
+        raise
+
+
+class _Objective(nn.Module):
+    """The network with the loss as its forward, so that Fabric can wrap both."""
+
+    def __init__(self, method: Trainable) -> None:
+        super().__init__()
+        self.network = method.network
+        self._loss = method.loss
+
+    def forward(self, batch: Sample) -> dict[str, Tensor]:
+        return self._loss(batch)
+
+
+class _Loop:
+    def __init__(self, course: Course, fabric: Fabric, optimizer: torch.optim.Optimizer | None) -> None:
+        self.course, self.fabric, self.recipe = course, fabric, course.recipe
+        network = course.method.network
+        own = make_optimizer(self.recipe, network) if optimizer is None else optimizer
+        check_optimizer(own, network)
+        self.objective, self.optimizer = fabric.setup(_Objective(course.method), own)
+        self.share = Share(self.recipe.batch, fabric.global_rank, fabric.world_size)
+        self.stream = Stream(course.method, course.training, course.kept, self.recipe.seed)
+        self.per_step = self.recipe.batch * self.recipe.accumulate * fabric.world_size
+        self.steps = self._steps_in(self.recipe.epochs)
+        self.standing = Standing()
+
+    def precompute(self) -> Iterator[Event]:
+        """Everything costly that is the same at every visit, shared between the processes."""
+        method, rank, world = self.course.method, self.fabric.global_rank, self.fabric.world_size
+        wanted = [(e, v) for e in self.course.training for v in range(method.variants)]
+        wanted += [(e, 0) for e in self.course.validation]
+        mine = wanted[rank::world] if self.course.kept.root is not None else wanted  # memory is not shared
+        for done, (example, variant) in enumerate(mine, 1):
+            precomputed(method, example, variant, self.course.kept)
+            yield Precomputed(min(done * world, len(wanted)), len(wanted))
+        self.fabric.barrier()
+
+    def run(self) -> Iterator[Event]:
+        """Steps and validations up to the end."""
+        begun = self.standing.step
+        first, last = begun * self.recipe.accumulate, self.steps * self.recipe.accumulate
+        loader = iter(batches(self.stream, self.share, first, last, self.recipe.workers))
+        stops = self._validations()
+        if begun and self._is_stuck():
+            begun = self.steps  # it had stopped early before
+        for number in range(begun, self.steps):
+            yield self._step(number, loader)
+            if number + 1 in stops:
+                yield self.validate()
+                if self._is_stuck():
+                    yield self._stopped("early")
+                    return
+        yield self._stopped("early" if self._is_stuck() else "finished")
+
+    def validate(self) -> Validated:
+        """Score the held-out examples, keep the weights if they are the best, and the state in any case."""
+        begun = time.perf_counter()
+        method, rank, world = self.course.method, self.fabric.global_rank, self.fabric.world_size
+        method.network.eval()
+        mine, shown = validate(
+            method,
+            self.course.validation,
+            self.course.kept,
+            self.recipe.seed,
+            first=rank,
+            stride=world,
+            show=self.course.show if rank == 0 else 0,
+        )
+        method.network.train()
+        rows = sorted(self._gathered(mine), key=lambda row: row.name)
+        means = mean_dice(rows)
+        score = sum(means.values()) / len(means) if means else math.nan
+        best = math.isnan(score) or score > self.standing.best_score
+        self.standing = replace(
+            self.standing,
+            best_score=score if best else self.standing.best_score,
+            best_step=self.standing.step if best else self.standing.best_step,
+            since_best=0 if best else self.standing.since_best + 1,
+        )
+        if best:
+            self._keep(score)
+        self.save()
+        seconds = time.perf_counter() - begun
+        return Validated(self.standing.step, score, means, tuple(rows), best, seconds, tuple(shown))
+
+    def save(self) -> None:
+        """Where training stands, so that it can go on from here."""
+        if self.course.folder is not None and self.fabric.is_global_zero:
+            state = {
+                "network": self.course.method.network.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "precision": self.fabric.strategy.precision.state_dict(),
+                "standing": vars(self.standing),
+                "belongs_to": self._belongs_to(),
+            }
+            write_state(self.course.folder / STATE, state)
+        self.fabric.barrier()
+
+    def go_on(self) -> None:
+        """Take up the state in the folder."""
+        if self.course.folder is None:
+            raise InvalidConfig("a run without a folder to go on from", expected="a run folder", do="Begin anew.")
+        state = read_state(self.course.folder / STATE)
+        if state["belongs_to"] != self._belongs_to():
+            raise InvalidConfig(
+                "the state of a run with other options, examples or numbers of samples per step",
+                expected="the very options that it began with",
+                do="Begin a new run in another folder.",
+            )
+        self.course.method.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.fabric.strategy.precision.load_state_dict(state["precision"])
+        self.standing = Standing(**state["standing"])
+
+    def _step(self, number: int, loader: Iterator[Any]) -> Step:
+        begun = time.perf_counter()
+        rate = learning_rate(self.recipe, number, self.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        torch.manual_seed(seed_of(self.recipe.seed, 3, number, self.fabric.global_rank))  # dropout, the same after --resume
+        totals: dict[str, Tensor] = {}
+        names: list[str] = []
+        for turn in range(self.recipe.accumulate):
+            batch, seen = next(loader)
+            names += seen
+            more = turn + 1 < self.recipe.accumulate
+            waiting = self.fabric.no_backward_sync(self.objective) if more and self.fabric.world_size > 1 else nullcontext()
+            with waiting:
+                parts = self.objective(self.fabric.to_device(batch))
+                loss = torch.stack(list(parts.values())).sum() / self.recipe.accumulate
+                self.fabric.backward(loss)
+            for name, value in parts.items():
+                totals[name] = totals.get(name, 0) + value.detach().float() / self.recipe.accumulate
+        means = self._over_processes(totals)
+        self._check_finite(number, means, names)
+        if self.recipe.clip:
+            self.fabric.clip_gradients(self.objective, self.optimizer, max_norm=self.recipe.clip, error_if_nonfinite=False)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.standing = replace(self.standing, step=number + 1)
+        epoch = (number + 1) * self.per_step / len(self.course.training)
+        return Step(number + 1, self.steps, epoch, sum(means.values()), means, rate, time.perf_counter() - begun)
+
+    def _check_finite(self, number: int, means: Mapping[str, float], names: Sequence[str]) -> None:
+        broken = [name for name, value in means.items() if not math.isfinite(value)]
+        if broken:
+            raise TrainingStopped(
+                f"a loss that is not finite ({', '.join(broken)}) in step {number + 1}, on the cases {', '.join(names)}",
+                expected="finite numbers",
+                do="Look at these cases (`promisam check-data`), or lower the learning rate; the last checkpoint is whole.",
+            )
+
+    def _over_processes(self, totals: Mapping[str, Tensor]) -> dict[str, float]:
+        stacked = torch.stack([value.reshape(()) for value in totals.values()])
+        if self.fabric.world_size > 1:
+            stacked = self.fabric.all_reduce(stacked, reduce_op="mean")  # type: ignore[assignment]
+        return dict(zip(totals, stacked.tolist(), strict=True))
+
+    def _gathered(self, rows: list[CaseDice]) -> list[CaseDice]:
+        if self.fabric.world_size == 1:
+            return rows
+        everyone: list[list[CaseDice]] = [[] for _ in range(self.fabric.world_size)]
+        torch.distributed.all_gather_object(everyone, rows)
+        return [row for part in everyone for row in part]
+
+    def _keep(self, score: float) -> None:
+        if self.course.folder is not None and self.course.header is not None and self.fabric.is_global_zero:
+            known = None if math.isnan(score) else round(score, 6)
+            header = replace(self.course.header, facts={**self.course.header.facts, "step": self.standing.step, "dice": known})
+            write_checkpoint(self.course.folder / MODEL, self.course.method.network, header)
+
+    def _belongs_to(self) -> dict[str, Any]:
+        recipe = self.recipe.model_dump(exclude={"workers", "preview_every"})
+        names = [example.content for example in (*self.course.training, *self.course.validation)]
+        options = {} if self.course.header is None else dict(self.course.header.options)
+        return {"recipe": recipe, "examples": names, "per_step": self.per_step, "options": options}
+
+    def _steps_in(self, epochs: float) -> int:
+        return math.ceil(epochs * len(self.course.training) / self.per_step)
+
+    def _validations(self) -> set[int]:
+        """After which steps: every so many epochs, and at the end."""
+        every = range(self.recipe.validate_every, self.recipe.epochs, self.recipe.validate_every)
+        return {self._steps_in(epochs) for epochs in every} | {self.steps}
+
+    def _is_stuck(self) -> bool:
+        return 0 < self.recipe.patience <= self.standing.since_best
+
+    def _stopped(self, reason: str) -> Stopped:
+        return Stopped(self.standing.step, reason, self.standing.best_score, self.standing.best_step)
+
+
+def _alone(course: Course) -> Fabric:
+    device = next(iter(course.method.network.parameters())).device
+    precision = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}[course.recipe.precision]
+    return Fabric(accelerator=device.type, devices=1, precision=precision)  # type: ignore[arg-type]

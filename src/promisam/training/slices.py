@@ -1,0 +1,75 @@
+"""Volumes as pictures, for methods that learn from pictures."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+from promisam.core import Example, Labelled
+from promisam.core.errors import GeometryError
+
+
+def pictures_of(examples: Sequence[Example], report: Callable[[int, int], None] | None = None) -> list[Example]:
+    """Pictures as they are, and of every volume the labelled slices across its coarsest axis.
+
+    Slices keep the volume's name as group where it has none, so that they are never torn apart. Reads every volume once.
+
+    Args:
+        examples: pictures or volumes.
+        report: called with the examples looked at, and their number.
+
+    Raises:
+        GeometryError: when no volume has a labelled slice.
+    """
+    pictures: list[Example] = []
+    latest = _Latest()
+    for number, example in enumerate(examples, 1):
+        labelled = latest.load(example)
+        if labelled.image.grid.ndim == 2:
+            pictures.append(example)
+        else:
+            pictures.extend(_slices(example, labelled, latest))
+        if report is not None:
+            report(number, len(examples))
+    if examples and not pictures:
+        raise GeometryError(
+            f"{len(examples)} volumes without a labelled slice",
+            expected="at least one label",
+            do="Check the masks with `promisam check-data`, and --label.",
+        )
+    return pictures
+
+
+class _Latest:
+    """The volume that was opened last, so that its slices in turn open it once."""
+
+    def __init__(self) -> None:
+        self._held: tuple[str, Labelled] | None = None
+
+    def load(self, example: Example) -> Labelled:
+        if self._held is None or self._held[0] != example.content:
+            self._held = (example.content, example.load())
+        return self._held[1]
+
+
+def _slices(example: Example, labelled: Labelled, latest: _Latest) -> list[Example]:
+    axis = labelled.image.grid.coarsest_axis
+    others = tuple(a for a in range(3) if a != axis)
+    indices = labelled.truth.mask().any(axis=others).nonzero()[0].tolist()
+    return [
+        Example(
+            name=f"{example.name} {'zyx'[axis]}={index}",
+            load=_opener(example, latest, axis, index),
+            content=hashlib.sha256(f"{example.content}:{axis}:{index}".encode()).hexdigest(),
+            group=example.group or example.name,
+        )
+        for index in indices
+    ]
+
+
+def _opener(example: Example, latest: _Latest, axis: int, index: int) -> Callable[[], Labelled]:
+    def load() -> Labelled:
+        volume = latest.load(example)
+        return Labelled(volume.image.slice(axis, index), volume.truth.slice(axis, index))
+
+    return load
