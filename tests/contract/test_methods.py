@@ -17,6 +17,7 @@ from promisam.core import Encoded, Grid, Image, Prompts, Scores, Segmenter, pred
 from promisam.core.errors import GridMismatch, InvalidConfig, InvalidPrompt, UnsupportedPrompt
 from promisam.methods import METHODS
 from promisam.sam.model import fingerprint
+from promisam.sam.picture import prompt_tensors
 from tiny_sam import tiny
 
 PICTURES = {"wide": (40, 61), "tall": (90, 33), "small": (7, 5), "row": (2, 50)}
@@ -297,7 +298,7 @@ class TestPlainSam:
         method = kind(sam, config_of(kind)(**options))
         encoded = method.encode(image)
         with torch.inference_mode():
-            given = method._tensors(encoded.frame, prompts)
+            given = prompt_tensors(sam, encoded.frame, prompts)
             logits, quality = sam.decode(encoded.embedding, **given)
             restored = encoded.frame.restore(logits)[0].numpy()
         return method.decode(encoded, prompts), restored, quality[0].numpy()

@@ -36,10 +36,9 @@ class Filled:
         fit(self.points, part(own, "points."))
         self.labels = golden.input("labels").expand(2, -1)
 
-    def whole(self, features: list[torch.Tensor], embedding: torch.Tensor, *, shifted: bool = True) -> torch.Tensor:
-        points = self.points(features)[:, 0] * SIDE
+    def whole(self, points: torch.Tensor, embedding: torch.Tensor, *, shifted: bool = True) -> torch.Tensor:
         shift = self.shift(embedding)[:, 0] if shifted else None
-        return decode_shifted(self.sam, embedding, points, self.labels, shift)
+        return decode_shifted(self.sam, embedding, points[:, 0] * SIDE, self.labels, shift)
 
 
 def part(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
@@ -62,16 +61,17 @@ def compare_decoder(golden: Golden, filled: Filled) -> None:
     for image in (0, 1):
         golden.compare(f"decoder.image{image}.logits", logits[image : image + 1, 1:])
         golden.compare(f"decoder.image{image}.iou", quality[image : image + 1, 1:])
-    for token in range(4):
+    for token in (0, 3):
         alone = decode_shifted(filled.sam, embedding, points, filled.labels, shift, token)
         assert torch.allclose(alone, logits[:, token], atol=1e-5)
 
 
-def compare_whole(golden: Golden, filled: Filled, features: list[torch.Tensor]) -> None:
+def compare_whole(golden: Golden, filled: Filled, points: torch.Tensor) -> None:
     embedding = golden.input("embedding")
-    logits = filled.whole(features, embedding)[:, None]
+    golden.compare("apm.points", points[:, 0] * SIDE)
+    logits = filled.whole(points, embedding)[:, None]
     golden.compare("full.logits", logits)
     golden.compare("full.positive_share", (logits > 0).float().mean((1, 2, 3)))
-    golden.compare("full_without_shift.logits", filled.whole(features, embedding, shifted=False)[:, None])
-    points = filled.points(features)[:, 0] * SIDE
-    golden.compare("full.iou", all_masks(filled, embedding, points, filled.shift(embedding)[:, 0])[2][:, 1:])
+    golden.compare("full_without_shift.logits", filled.whole(points, embedding, shifted=False)[:, None])
+    shift = filled.shift(embedding)[:, 0]
+    golden.compare("full.iou", all_masks(filled, embedding, points[:, 0] * SIDE, shift)[2][:, 1:])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parity.golden import Golden
-from parity.promise2d import SIDE, WIDTH, Filled, compare_decoder, compare_whole
+from parity.promise2d import WIDTH, Filled, compare_decoder, compare_whole
 from promisam.methods.promise2d.cross_attention import sine_positions
 
 NORMS = {"norm1": "attention_norm", "norm3": "ffn_norm"}
@@ -44,14 +44,14 @@ def test_point_module_piece_by_piece(golden, filled, features):
     golden.compare("apm.position6", positions.expand(2, -1, -1))
     for layer, queries in enumerate(filled.points.queries(features)):
         golden.compare(f"apm.query_layer{layer}", queries)
-    golden.compare("apm.raw", filled.points.raw(features)[:, 0])
-    golden.compare("apm.points", filled.points(features)[:, 0] * SIDE)
 
 
-def test_shift_decoder_and_whole(golden, filled, features):
+def test_shift_points_decoder_and_whole(golden, filled, features):
     golden.compare("pae.shift", filled.shift(golden.input("embedding"))[:, 0])
     compare_decoder(golden, filled)
-    compare_whole(golden, filled, features)
+    raw = filled.points.raw(features)
+    golden.compare("apm.raw", raw[:, 0])
+    compare_whole(golden, filled, filled.points.slots(raw))
 
 
 def test_nothing_recorded_was_left_out(golden):

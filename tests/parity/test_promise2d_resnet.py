@@ -1,4 +1,4 @@
-"""ProMISe-2D with the ResNet point module, and encoder features, losses and gradients, against values recorded from the release."""
+"""ProMISe-2D with the ResNet point module, encoder features, losses and gradients, against values recorded from the release."""
 
 from __future__ import annotations
 
@@ -32,6 +32,11 @@ def filled(golden):
 @pytest.fixture(scope="module")
 def features(golden):
     return [golden.input(f"block{i}").permute(0, 2, 3, 1) for i in (6, 9, 12)]
+
+
+@pytest.fixture(scope="module")
+def raw(filled, features):
+    return filled.points.raw(features)
 
 
 @pytest.fixture(scope="module")
@@ -82,17 +87,16 @@ def test_point_module_piece_by_piece(golden, filled):
     golden.compare("apm.unit_points", module(features)[:, 0] * SIDE)
 
 
-def test_shift_points_decoder_and_whole(golden, filled, features):
+def test_shift_points_decoder_and_whole(golden, filled, raw):
     golden.compare("pae.shift", filled.shift(golden.input("embedding"))[:, 0])
-    golden.compare("apm.raw", filled.points.raw(features)[:, 0])
-    golden.compare("apm.points", filled.points(features)[:, 0] * SIDE)
+    golden.compare("apm.raw", raw[:, 0])
     compare_decoder(golden, filled)
-    compare_whole(golden, filled, features)
+    compare_whole(golden, filled, filled.points.slots(raw))
 
 
-def test_losses(golden, filled, features, truth):
+def test_losses(golden, filled, raw, truth):
     golden.compare("loss.target", truth)
-    logits = filled.whole(features, golden.input("embedding"))[:, None]
+    logits = filled.whole(filled.points.slots(raw), golden.input("embedding"))[:, None]
     for name, twice in (("released", True), ("single", False)):
         parts = official_loss(logits, truth, double_sigmoid=twice)
         golden.compare(f"loss.{name}_bce", parts["bce"])
@@ -123,7 +127,7 @@ def test_gradients_reach_both_networks(golden, filled, features, truth):
     for parameter in learned.values():
         parameter.requires_grad_()
     try:
-        logits = filled.whole(features, golden.input("embedding"))
+        logits = filled.whole(filled.points(features), golden.input("embedding"))
         loss = sum(official_loss(logits[:, None], truth).values())
         for (name, _), gradient in zip(learned.items(), torch.autograd.grad(loss, list(learned.values())), strict=True):
             golden.compare(f"gradient.{name}", gradient)

@@ -18,7 +18,7 @@ class Protocol:
     """One way to ask.
 
     Attributes:
-        kind: "box": one box around the object. "click": one click in its middle, then one on the largest mistake of each answer.
+        kind: "box": one box around the object. "click": one click in its middle, then one on the largest mistake each.
             "points": points on and off the object, drawn at random. "auto": nothing at all.
         number: of "click", the clicks in all; of "points", the points.
         jitter: of "box", the largest movement of a side as a fraction of the box's extent.
@@ -37,7 +37,9 @@ class Protocol:
             raise InvalidConfig(f"the prompt {self.kind!r}", expected=EXPECTED, do="Write for example --prompt points:16.")
         if self.number < 1:
             raise InvalidConfig(
-                f"{self.number} {'clicks' if self.kind == 'click' else 'points'}", expected="at least one", do="Give a number from 1."
+                f"{self.number} {'clicks' if self.kind == 'click' else 'points'}",
+                expected="at least one",
+                do="Give a number from 1.",
             )
         if not 0 <= self.jitter <= MOST_JITTER:
             raise InvalidConfig(

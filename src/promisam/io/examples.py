@@ -131,7 +131,9 @@ def _held(cases: Sequence[Case]) -> dict[int, str]:
                 )
     if not held:
         raise InvalidSegmentation(
-            f"{len(cases)} masks that are all empty", expected="labels to learn", do="Check the masks with `promisam check-data`."
+            f"{len(cases)} masks that are all empty",
+            expected="labels to learn",
+            do="Check the masks with `promisam check-data`.",
         )
     if len(held) > _MOST_LABELS:
         raise InvalidSegmentation(
@@ -155,7 +157,9 @@ def _chosen(labels: Sequence[int], names: Mapping[int, str], path: str | Path) -
 
 def _example(case: Case, dataset: Dataset, chosen: tuple[int, ...], names: Mapping[int, str], *, exact: bool) -> Example:
     content = hashlib.sha256(
-        repr((_FORMAT, chosen, [names[v] for v in chosen], exact, case.values, len(dataset.channels) > 1, len(case.images))).encode()
+        repr(
+            (_FORMAT, chosen, [names[v] for v in chosen], exact, case.values, len(dataset.channels) > 1, len(case.images))
+        ).encode()
     )
     for path in (*case.images, *case.masks):
         content.update(file_digest(path).encode())

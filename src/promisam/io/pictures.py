@@ -209,8 +209,8 @@ def _binary_coding(path: Path, labels: np.ndarray, lossy: bool) -> np.ndarray:
     near_ends = counts[(values <= 8) | (values >= 247)].sum() / labels.size
     if lossy or (len(values) > _MANY_SMEARED and values[-1] >= 247 and near_ends > 0.8):
         raise InvalidSegmentation(
-            f"{path}, a mask with {len(values)} grey values between {values[0]} and {values[-1]}"
-            f"{', from JPEG, which smears edges' if lossy else ', most of them near black and white'}",
+            f"{path}, a mask with values that are not labels: {values[0]}..{values[-1]} with {len(values) - 2} others between"
+            f"{', from JPEG, which smears edges' if lossy else ', most samples near black and white'}",
             expected="few exact values, one per label",
             do="Threshold it at 128 and save it as PNG.",
         )

@@ -188,7 +188,9 @@ def _from_file(file: Path, names: Sequence[str], fold: int) -> dict[str, tuple[s
             )
     twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
     if twice:
-        raise InvalidConfig(f"{file}, which names {_some(twice)} more than once", expected="each case once", do="Decide for one.")
+        raise InvalidConfig(
+            f"{file}, which names {_some(twice)} more than once", expected="each case once", do="Decide for one."
+        )
     return {part: tuple(sorted(name for name, found in pairs if found == part)) for part in PARTS}
 
 
@@ -208,7 +210,9 @@ def _json_pairs(file: Path, fold: int) -> list[tuple[str, str]]:
     unknown = [part for part in told if part.lower() not in SPLIT_WORDS]
     if unknown:
         near = get_close_matches(unknown[0], PARTS, n=1, cutoff=0)
-        raise InvalidConfig(f"{file} with the part {unknown[0]!r}", expected="train, val and test", do=f"Did you mean {near[0]}?")
+        raise InvalidConfig(
+            f"{file} with the part {unknown[0]!r}", expected="train, val and test", do=f"Did you mean {near[0]}?"
+        )
     return [(str(name), SPLIT_WORDS[part.lower()]) for part, listed in told.items() for name in listed]
 
 

@@ -6,11 +6,9 @@ from a SAM and the `Config` of its module.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict
@@ -20,6 +18,7 @@ from promisam import zoo
 from promisam.core import Grid, Image, PromptKind, Prompts, Scores, Window, check_ndim, check_prompts
 from promisam.sam.frame import Frame
 from promisam.sam.model import Sam
+from promisam.sam.picture import encoder_precision, framed, prompt_tensors
 
 
 class Config(BaseModel):
@@ -78,12 +77,9 @@ class PlainSam:
     def encode(self, image: Image) -> EncodedPicture:
         """The image encoder's embedding of one picture."""
         check_ndim(self, image.grid)
-        height, width = image.grid.shape
-        frame = Frame((height, width), self.sam.side)
-        pixels = frame.resize(self.prepare(image).pixels, antialias=self.sam.traits.antialias)
-        framed = frame.pad(self.sam.scale(pixels.to(self._device))).contiguous(memory_format=torch.channels_last)
-        with self._precision():
-            embedding = self.sam.image_encoder(framed)
+        frame, pixels = framed(self.sam, self.prepare(image))
+        with encoder_precision(self.sam, self.config.precision):
+            embedding = self.sam.image_encoder(pixels)
         return EncodedPicture(image.grid, frame, embedding.float())
 
     @torch.inference_mode()
@@ -94,21 +90,10 @@ class PlainSam:
             UnsupportedPrompt: for a kind of prompt that the weights never learned.
         """
         self.check(encoded.grid, prompts)
-        logits, quality = self.sam.decode(encoded.embedding, **self._tensors(encoded.frame, prompts))
+        logits, quality = self.sam.decode(encoded.embedding, **prompt_tensors(self.sam, encoded.frame, prompts))
         best = self._choose(quality[0], prompts)
         restored = encoded.frame.restore(logits[:, best : best + 1])[0]
         return Scores(restored.float().cpu().numpy(), encoded.grid, (float(quality[0, best]),))
-
-    def _tensors(self, frame: Frame, prompts: Prompts) -> dict[str, Tensor]:
-        given: dict[str, Tensor] = {}
-        if len(prompts.points_zyx):
-            given["points_xy"] = frame.points_xy(prompts.points_zyx)
-            given["labels"] = torch.from_numpy(prompts.labels.astype(np.int64))[None]
-        if prompts.box_zyx is not None:
-            given["boxes_xyxy"] = frame.box_xyxy(prompts.box_zyx)
-        if prompts.mask is not None:
-            given["masks"] = frame.mask_logits(prompts.mask, self.sam.prompt_encoder.shape.grid)
-        return {name: tensor.to(self._device) for name, tensor in given.items()}
 
     def _choose(self, quality: Float[Tensor, " k"], prompts: Prompts) -> int:
         lone_click = prompts.kinds == {"points"} and len(prompts.points_zyx) == 1
@@ -121,14 +106,3 @@ class PlainSam:
             f"The weights {self.sam.traits.name} never learned that: give {' or '.join(sorted(self.accepts))}, "
             f"or use weights that did, e.g. --weights {able[0] if able else 'sam_vit_b'}."
         )
-
-    @property
-    def _device(self) -> torch.device:
-        return self.sam.prompt_encoder.no_mask_embed.weight.device
-
-    def _precision(self) -> AbstractContextManager[object]:
-        if self.config.precision == "bfloat16":
-            return torch.autocast(self._device.type, torch.bfloat16)
-        if self._device.type == "cuda":  # float32 means float32: no shortened mantissa in convolutions
-            return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-        return nullcontext()

@@ -66,11 +66,22 @@ class Frame:
         The share of marked pixels under each cell goes through the inverse sigmoid, cut at `MASK_STRENGTH`; the padding is off.
         """
         cells = 4 * grid
-        share = torch.from_numpy(mask.astype(np.float32))[None, None]
-        extent = [max(1, round(n * cells / self.side)) for n in self.resized]
-        share = F.interpolate(share, extent, mode="bilinear", align_corners=False, antialias=True).clamp(0, 1)
+        share = self.shares(mask[None], grid)
+        extent = share.shape[-2:]
         logits = torch.logit(share, eps=1e-6).clamp(-MASK_STRENGTH, MASK_STRENGTH)
         return F.pad(logits, (0, cells - extent[1], 0, cells - extent[0]), value=-MASK_STRENGTH)
+
+    def shares(self, masks: Shaped[np.ndarray, "c y x"], grid: int) -> Float[Tensor, "1 c _ _"]:
+        """How much of each cell of the decoder's masks (4 * grid to a side) the masks cover, 0..1, without the padding."""
+        extent = [max(1, round(n * 4 * grid / self.side)) for n in self.resized]
+        given = torch.from_numpy(np.ascontiguousarray(masks, np.float32))[None]
+        return F.interpolate(given, extent, mode="bilinear", align_corners=False, antialias=True).clamp(0, 1)
+
+    def points_zyx(self, points_xy: Float[Tensor, "n 2"]) -> Float[np.ndarray, "n 2"]:
+        """(x, y) of the frame to array indices (y, x) of the picture, the nearest on it."""
+        scale = np.array([self.shape[1] / self.resized[1], self.shape[0] / self.resized[0]])
+        found = (points_xy.detach().cpu().double().numpy() * scale)[:, ::-1]
+        return np.clip(found, 0, np.asarray(self.shape) - 1)
 
     def restore(self, logits: Float[Tensor, "b k m m"]) -> Float[Tensor, "b k y x"]:
         """The decoder's logits on the picture's own pixels: enlarged to the frame, padding cut off, resized."""

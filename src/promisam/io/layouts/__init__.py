@@ -31,7 +31,9 @@ def find_cases(path: Path) -> Dataset:
     try:
         if (path / TABLE).is_file() and (path / DESCRIPTION).is_file():
             raise UnreadableFile(
-                f"{path} with {TABLE} and {DESCRIPTION}", expected="one description", do="Give the one that is meant as the path."
+                f"{path} with {TABLE} and {DESCRIPTION}",
+                expected="one description",
+                do="Give the one that is meant as the path.",
             )
         for layout in LAYOUTS:
             if (found := layout(path)) and (found.cases or any(f.severity == "error" for f in found.findings)):

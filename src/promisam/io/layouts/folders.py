@@ -73,7 +73,9 @@ def _named(path: Path, names: tuple[str, ...]) -> Path | None:
 
 def _tables_beside(path: Path) -> list[Finding]:
     return [
-        Finding(str(p), "note", "a table beside the folders; not used", "Give it as the data set, if it holds groups or splits.")
+        Finding(
+            str(p), "note", "a table beside the folders; not used", "Give it as the data set, if it holds groups or splits."
+        )
         for p in sorted(path.glob("*.csv"))
     ]
 

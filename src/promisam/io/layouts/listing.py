@@ -92,7 +92,9 @@ def classes_of(file: Path, labels: Any) -> dict[int, str]:  # noqa: ANN401 - as 
             )
         if str(name).strip().lower() == "ignore":
             raise UnsupportedFile(
-                f"{file}, whose value {value} is to be ignored", expected="labels everywhere", do="Make it a label or background."
+                f"{file}, whose value {value} is to be ignored",
+                expected="labels everywhere",
+                do="Make it a label or background.",
             )
         try:
             number, called = (int(value), str(name)) if not isinstance(value, str) else (int(name), value)
@@ -147,9 +149,7 @@ def _named_apart(file: Path, cases: Sequence[Case]) -> list[Case]:
     if len({case.name for case in cases}) == len(cases):
         return list(cases)
     folder = file.parent
-    paths = [
-        (p.relative_to(folder) if p.is_relative_to(folder) else p).as_posix() for p in (case.images[0] for case in cases)
-    ]
+    paths = [(p.relative_to(folder) if p.is_relative_to(folder) else p).as_posix() for p in (case.images[0] for case in cases)]
     twice = [path for path, count in Counter(paths).items() if count > 1]
     if twice:
         raise InvalidConfig(f"{file}, which lists {twice[0]} more than once", expected="each image once", do="Remove one.")

@@ -104,8 +104,11 @@ def _without_instances(case: Case, findings: list[Finding]) -> Case:
         return case
     plain = next(mask for mask, kind in zip(case.masks, kinds, strict=True) if not kind)
     kept = tuple(mask for mask, kind in zip(case.masks, kinds, strict=True) if kind not in INSTANCES)
-    for mask in sorted(set(case.masks) - set(kept)):
-        findings.append(Finding(str(mask), "note", "numbers instances; not used", f"Nothing: {plain.name} is the mask."))
+    findings.extend(
+        Finding(str(mask), "note", "numbers instances; not used", f"Nothing: {plain.name} is the mask.")
+        for mask in case.masks
+        if mask not in kept
+    )
     return replace(case, masks=kept)
 
 

@@ -91,7 +91,9 @@ def _columns(file: Path, header: Sequence[str]) -> dict[str, int]:
         found = [alias for alias in aliases if alias in names]
         if len(found) > 1 and role != "name":
             raise UnreadableFile(
-                f"{file}, whose columns {' and '.join(found)} both give the {role}", expected="one of them", do="Rename the other."
+                f"{file}, whose columns {' and '.join(found)} both give the {role}",
+                expected="one of them",
+                do="Rename the other.",
             )
         if found:
             columns[role] = names.index(found[0])

@@ -11,16 +11,17 @@ from torch import Tensor, nn
 from promisam.sam.vit import Mlp
 
 
-def sine_positions(h: int, w: int, width: int) -> Float[Tensor, "hw {width}"]:
+def sine_positions(h: int, w: int, width: int, device: torch.device | None = None) -> Float[Tensor, "hw {width}"]:
     """Position code of an h x w map in row-major order: the entries of the row, then those of the column.
 
     As released, and not the usual code: an axis runs over 2 pi (1..h) / (h + 1e-6), entry i divides it by i + 1 (not by a power
     of 10000), sines on even and cosines on odd entries.
     """
-    divisors = torch.arange(1, width // 2 + 1)
+    divisors = torch.arange(1, width // 2 + 1, device=device)
     codes = []
     for n in (h, w):
-        angles = 2 * math.pi * torch.arange(1, n + 1)[:, None] / (n + 1e-6) / divisors
+        place = torch.arange(1, n + 1, device=device)[:, None] / (n + 1e-6)
+        angles = 2 * math.pi * place / divisors
         codes.append(torch.stack([angles[:, 0::2].sin(), angles[:, 1::2].cos()], 2).flatten(1))
     rows, columns = codes
     return torch.cat([rows.repeat_interleave(w, 0), columns.repeat(h, 1)], 1)

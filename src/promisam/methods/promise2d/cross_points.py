@@ -69,7 +69,7 @@ class CrossPoints(nn.Module):
         found, after = self.query_feat.weight.expand(len(levels[0]), -1, -1), []
         for level, embedding, layer in zip(levels, self.level_embedding.weight, self.layers, strict=True):
             values = level.flatten(2).transpose(1, 2) + embedding
-            positions = sine_positions(level.shape[2], level.shape[3], level.shape[1]).to(values)
+            positions = sine_positions(*level.shape[2:], level.shape[1], level.device).to(values)
             found = layer(found, self.query_embedding.weight, values + positions, values)
             after.append(found)
         return after

@@ -36,10 +36,10 @@ def decode_shifted(
         masks: logits of four times the embedding's grid.
     """
     decoder, prompts = sam.mask_decoder, sam.prompt_encoder
-    sparse, dense = prompts(points_xy, labels, boxes_xyxy, masks)
+    with torch.autocast(embedding.device.type, enabled=False):  # half precision would shift positions by pixels
+        sparse, dense = prompts(points_xy, labels, boxes_xyxy, masks)
+        positions = prompts.dense_positions()
     b = max(len(embedding), len(sparse))  # without any prompt there is one empty set of them for all images
-    tokens, features = decoder.attend(
-        embedding, prompts.dense_positions(), sparse.expand(b, -1, -1), dense.expand(b, -1, -1, -1), shift
-    )
+    tokens, features = decoder.attend(embedding, positions, sparse.expand(b, -1, -1), dense.expand(b, -1, -1, -1), shift)
     weights = decoder.output_hypernetworks_mlps[token](tokens[:, 1 + token])  # the quality token comes first
     return torch.einsum("bc,bcyx->byx", weights, decoder.upscale(features))

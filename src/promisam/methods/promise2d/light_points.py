@@ -43,7 +43,7 @@ class LightPoints(nn.Module):
         """Numbers without bounds, before `Slots`."""
         maps = as_maps(features)
         queries = self.query_feat.weight.expand(len(maps[0]), -1, -1)
-        positions = sine_positions(maps[0].shape[2], maps[0].shape[3], WIDTH).to(queries)
+        positions = sine_positions(*maps[0].shape[2:], WIDTH, queries.device).to(queries)
         parts = zip(maps[::-1], reversed(self.narrow), self.level_embedding.weight, self.layers, strict=True)
         for level, narrow, embedding, layer in parts:
             placed = narrow(level.flatten(2).transpose(1, 2)) + embedding + positions

@@ -45,6 +45,7 @@ class Slots(nn.Module):
 
     def forward(self, raw: Float[Tensor, "b classes points 2"]) -> Float[Tensor, "b classes points 2"]:
         """Unit points (x, y): times the side of the model's frame they are its pixels."""
+        raw = raw.float()  # the frame has more pixels than half precision has steps
         if self.anchors is None:
             return raw.sigmoid()
         room = torch.where(raw > 0, 1 - self.anchors, self.anchors)

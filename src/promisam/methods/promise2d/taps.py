@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from promisam.core.errors import InvalidConfig
-from promisam.sam.features import ImageEncoder
 from promisam.sam.tinyvit import KEEPS_RESOLUTION, TinyVit, TinyVitShape
 from promisam.sam.vit import VisionTransformer
 
@@ -26,18 +25,22 @@ class TapShape:
     grid: int
 
 
-def default_taps(encoder: ImageEncoder) -> tuple[int, int, int]:
+def default_taps(encoder: object) -> tuple[int, int, int]:
     """The blocks (0 is the first) to take features after, for `ImageEncoder.features`.
 
     Of a plain ViT the last three that see the whole image, as in the release (ViT-B: the 6th, 9th and 12th), or, if fewer than
     three do, its last three; of a TinyViT the last three stages.
 
+    Args:
+        encoder: the image encoder of a SAM.
+
     Raises:
-        InvalidConfig: for an encoder with fewer than three blocks.
+        InvalidConfig: for an encoder of unknown make or with fewer than three blocks.
     """
-    blocks = list(range(len(encoder.blocks)))
-    if isinstance(encoder, VisionTransformer) and len(encoder.shape.global_blocks) >= TAPS:
-        blocks = sorted(encoder.shape.global_blocks)
+    known = _known(encoder)
+    blocks = list(range(len(known.blocks)))
+    if isinstance(known, VisionTransformer) and len(known.shape.global_blocks) >= TAPS:
+        blocks = sorted(known.shape.global_blocks)
     if len(blocks) < TAPS:
         raise InvalidConfig(
             f"an image encoder with {len(blocks)} blocks",
@@ -48,23 +51,29 @@ def default_taps(encoder: ImageEncoder) -> tuple[int, int, int]:
     return first, second, third
 
 
-def tap_shapes(encoder: ImageEncoder, taps: Sequence[int]) -> tuple[TapShape, ...]:
+def tap_shapes(encoder: object, taps: Sequence[int]) -> tuple[TapShape, ...]:
     """The sizes of the features after these blocks.
 
     Raises:
         InvalidConfig: when a block does not exist, or for an encoder of unknown make.
     """
-    absent = [i for i in taps if not 0 <= i < len(encoder.blocks)]
+    known = _known(encoder)
+    absent = [i for i in taps if not 0 <= i < len(known.blocks)]
     if absent:
         raise InvalidConfig(
             f"features after block {absent[0]}",
-            expected=f"blocks 0 to {len(encoder.blocks) - 1}",
+            expected=f"blocks 0 to {len(known.blocks) - 1}",
             do="Choose blocks that this encoder has.",
         )
-    if isinstance(encoder, VisionTransformer):
-        return tuple(TapShape(encoder.shape.width, encoder.shape.grid) for _ in taps)
-    if isinstance(encoder, TinyVit):
-        return tuple(_after_stage(encoder.shape, stage) for stage in taps)
+    if isinstance(known, TinyVit):
+        return tuple(_after_stage(known.shape, stage) for stage in taps)
+    return tuple(TapShape(known.shape.width, known.shape.grid) for _ in taps)
+
+
+def _known(encoder: object) -> VisionTransformer | TinyVit:
+    """An encoder that says its sizes."""
+    if isinstance(encoder, VisionTransformer | TinyVit):
+        return encoder
     raise InvalidConfig(
         f"an image encoder of the kind {type(encoder).__name__}", expected="a plain ViT or a TinyViT", do="Use another SAM."
     )

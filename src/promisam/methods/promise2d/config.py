@@ -1,0 +1,53 @@
+"""Options of ProMISe-2D."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Config(BaseModel):
+    """Options of ProMISe-2D. Sources: Wang et al. 2024 and its release, unless a line says "ours".
+
+    Attributes:
+        window: how raw intensities become 0..255: "auto", a preset, or "level,width".
+        mode: "ips" shifts SAM's mask tokens and is prompted; "apm" finds points itself; "apm+ips" does both.
+        points: slots of points, the first half (rounded down) on the object; 16 as released, 3 and 5 in the paper's figure 4.
+        form: of the network that finds points: "resnet" and "cross" as published, "light" ours.
+        anchored: whether each point begins at a place of its own (ours) or all near the centre (as released).
+        area: whether found points lie on the picture (ours) or anywhere in the padded frame (as released).
+        distance_weight: of a second loss that pulls points to their side of the border (ours); 0 as released.
+        start: "zero" begins with SAM as it is (ours), "random" as released.
+        loss: "logits" takes the sigmoid once (ours); "official" twice, with the release's smoothing and clamp.
+        opening: side of the box that masks are opened with, in cells of the decoder's masks: 5 in the release's evaluation,
+            0 for none (ours, since the release tuned it by data set).
+        variants: how many versions of each training image are encoded: one as it is, the others augmented (ours; the release
+            augments at every visit, which costs an encoder pass each).
+        precision: of the frozen image encoder.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    window: str = "auto"
+    mode: Literal["ips", "apm", "apm+ips"] = "apm+ips"
+    points: int = Field(16, ge=2, le=64)
+    form: Literal["resnet", "cross", "light"] = "resnet"
+    anchored: bool = False
+    area: Literal["picture", "frame"] = "picture"
+    distance_weight: float = Field(0.0, ge=0)
+    start: Literal["zero", "random"] = "zero"
+    loss: Literal["logits", "official"] = "logits"
+    opening: int = Field(0, ge=0, le=31)
+    variants: int = Field(4, ge=1)
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+    @property
+    def finds_points(self) -> bool:
+        """Whether the method needs no prompt."""
+        return "apm" in self.mode
+
+    @property
+    def shifts_tokens(self) -> bool:
+        """Whether the mask tokens are shifted."""
+        return "ips" in self.mode

@@ -1,0 +1,328 @@
+"""ProMISe-2D: a frozen SAM that finds its own points and whose mask tokens are shifted (Wang et al. 2024, arXiv 2403.04164)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from promisam.core import (
+    Grid,
+    Image,
+    Labelled,
+    PromptKind,
+    Prompts,
+    Scores,
+    Segmentation,
+    Task,
+    Window,
+    check_ndim,
+    check_prompts,
+)
+from promisam.core.errors import InvalidPrompt, NotFitted
+from promisam.methods.promise2d.config import Config
+from promisam.methods.promise2d.decoding import decode_shifted
+from promisam.methods.promise2d.distance_loss import distance_loss, signed_distance
+from promisam.methods.promise2d.official import official_loss
+from promisam.methods.promise2d.pattern_shift import PatternShift
+from promisam.methods.promise2d.point_modules import PointModule, point_module
+from promisam.methods.promise2d.slots import slot_labels
+from promisam.methods.promise2d.taps import default_taps, tap_shapes
+from promisam.sam.frame import Frame
+from promisam.sam.model import Sam, fingerprint
+from promisam.sam.picture import device_of, encoder_precision, framed, frozen, prompt_tensors
+from promisam.spatial.users import random_points
+from promisam.training.augmentation import Augmentation
+from promisam.training.contract import Arrays
+from promisam.training.losses import bce_dice
+from promisam.training.recipe import Recipe
+
+# Milder than the baseline's: the frozen encoder saw none of it. Turning by up to 45 degrees is the release's.
+_AUGMENTATION = Augmentation(rotation=45, scale=0.1, shift=0.06, noise=0.1, blur=0.7)
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedPicture:
+    """A picture's embedding, how it sits in the model's frame, and the points that were found on it.
+
+    Attributes:
+        grid: of the picture.
+        frame: how it sits in the frame.
+        embedding: of the image encoder.
+        points_xy: found for each class, in pixels of the frame; None where points are given.
+    """
+
+    grid: Grid
+    frame: Frame
+    embedding: Float[Tensor, "1 c h w"]
+    points_xy: Float[Tensor, "classes n 2"] | None
+
+
+class Network(nn.Module):
+    """All that learns: what shifts the tokens, and what finds points; either may be absent."""
+
+    def __init__(self, sam: Sam, config: Config, classes: int) -> None:
+        super().__init__()
+        shape = sam.mask_decoder.shape
+        self.shift: PatternShift | None = None
+        self.points: PointModule | None = None
+        if config.shifts_tokens:
+            self.shift = PatternShift(shape.width, shape.masks, classes=classes, zero=config.start == "zero")
+        if config.finds_points:
+            widths = [tap.width for tap in tap_shapes(sam.image_encoder, default_taps(sam.image_encoder))]
+            self.points = point_module(config.form, widths, config.points, classes, anchored=config.anchored)
+
+
+class ProMISe2D:
+    """SAM, unchanged, with learned points, learned token shifts, or both."""
+
+    ndim = 2
+    recipe: ClassVar[Recipe] = Recipe(epochs=40, batch=8, learning_rate=1e-3, validate_every=5)
+
+    def __init__(self, sam: Sam, config: Config | None = None, task: Task | None = None) -> None:
+        """Stand on a SAM, which is not changed; without a task there is nothing that could learn or answer."""
+        self.sam = frozen(sam)
+        self.config = config or Config()
+        self.task = task
+        self.window = Window.parse(self.config.window)
+        self._network = None if task is None else Network(self.sam, self.config, len(task.classes)).to(device_of(sam))
+        self._fingerprint = ""
+
+    @property
+    def network(self) -> Network:
+        """All that is trained."""
+        if self._network is None:
+            raise NotFitted(
+                "ProMISe-2D without training",
+                expected="a trained method",
+                do="Train it: promisam fit promise2d DATASET -o RUN.",
+            )
+        return self._network
+
+    @property
+    def automatic(self) -> bool:
+        """Whether it finds its own points."""
+        return self.config.finds_points
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What it learned."""
+        return () if self.task is None else self.task.classes
+
+    @property
+    def accepts(self) -> frozenset[PromptKind]:
+        """Points, which it was trained with, and what the SAM's own weights learned."""
+        return self.sam.traits.prompts | {"points"}
+
+    def prepare(self, image: Image) -> Image:
+        """Through the window to 0..255."""
+        return self.window.apply(image)
+
+    def check(self, grid: Grid, prompts: Prompts) -> None:
+        """Refuse prompts off the image, kinds that nothing learned, and classes that do not exist."""
+        advice = f"It stands on {self.sam.traits.name}, which never learned that: give points."
+        check_prompts(self.accepts, grid, prompts, advice, automatic=self.automatic)
+        self._class(prompts)
+
+    @torch.no_grad()
+    def encode(self, image: Image) -> EncodedPicture:
+        """The image embedding, and the points, where the method finds them."""
+        check_ndim(self, image.grid)
+        network = self.network
+        frame, pixels = framed(self.sam, self.prepare(image))
+        embedding, features = self._embed(pixels)
+        points = None if network.points is None else self._found(features, self._area(frame))[0]
+        return EncodedPicture(image.grid, frame, embedding, points)
+
+    @torch.no_grad()
+    def decode(self, encoded: EncodedPicture, prompts: Prompts) -> Scores:
+        """Without prompts the scores of every class; with them those of the class that is meant."""
+        self.check(encoded.grid, prompts)
+        shift = self._shift(encoded.embedding)
+        if prompts.kinds or encoded.points_xy is None:
+            given = prompt_tensors(self.sam, encoded.frame, prompts)
+            chosen = self._class(prompts)
+            logits = decode_shifted(
+                self.sam,
+                encoded.embedding,
+                given.get("points_xy"),
+                given.get("labels"),
+                None if shift is None else shift[:, chosen],
+                boxes_xyxy=given.get("boxes_xyxy"),
+                masks=given.get("masks"),
+            )
+        else:
+            labels = slot_labels(self.config.points).to(encoded.points_xy.device).expand(len(encoded.points_xy), -1)
+            logits = decode_shifted(self.sam, encoded.embedding, encoded.points_xy, labels, None if shift is None else shift[0])
+        restored = encoded.frame.restore(self._opened(logits)[None])[0]
+        return Scores(restored.float().cpu().numpy(), encoded.grid)
+
+    def suggest(self, encoded: EncodedPicture) -> list[Prompts]:
+        """The points that the method found, one value for each class, to be shown, edited and given back; empty without any."""
+        if encoded.points_xy is None:
+            return []
+        labels = slot_labels(self.config.points).numpy()
+        found = zip(encoded.points_xy, self.classes, strict=True)
+        return [Prompts(encoded.grid, encoded.frame.points_zyx(xy), labels, target=name) for xy, name in found]
+
+    @property
+    def variants(self) -> int:
+        """How many versions of an image are encoded."""
+        return self.config.variants
+
+    @property
+    def precompute_settings(self) -> Mapping[str, object]:
+        """The frozen SAM and how pictures reach it."""
+        self._fingerprint = self._fingerprint or fingerprint(self.sam)
+        chosen = {"window", "precision"}
+        return {
+            **self.config.model_dump(include=chosen),
+            "sam": self._fingerprint,
+            "side": self.sam.side,
+            "antialias": self.sam.traits.antialias,
+            "taps": self.config.finds_points,
+            "augmentation": repr(_AUGMENTATION),
+            "format": 1,
+        }
+
+    @torch.no_grad()
+    def precompute(self, example: Labelled, variant: int) -> dict[str, np.ndarray]:
+        """Embedding and features in half precision, and the share of each class in the cells of the decoder's masks."""
+        image, truth = self.prepare(example.image), example.truth
+        if variant:
+            image, truth = _augmented(image, truth, variant)
+        frame, pixels = framed(self.sam, image)
+        embedding, features = self._embed(pixels)
+        masks = np.stack([truth.mask(label) for label in range(1, len(self.classes) + 1)])
+        shares = frame.shares(masks, self.sam.image_encoder.grid)[0]
+        kept = {"embedding": embedding[0], **{f"features{i}": f[0] for i, f in enumerate(features)}}
+        return {
+            **{name: value.cpu().half().numpy() for name, value in kept.items()},
+            "shares": (shares * 255).round().byte().numpy(),
+            "area": self._area(frame).cpu().numpy(),
+        }
+
+    def sample(self, kept: Arrays, generator: torch.Generator) -> dict[str, Tensor] | None:
+        """What one visit teaches: all classes by found points, or one class by points drawn from its mask."""
+        shares = torch.from_numpy(kept["shares"]).float() / 255
+        cells = 4 * self.sam.image_encoder.grid
+        truth = F.pad(shares, (0, cells - shares.shape[-1], 0, cells - shares.shape[-2]))
+        sample = {name: torch.from_numpy(value).float() for name, value in kept.items() if name not in ("shares", "area")}
+        if self.automatic:
+            sample |= {"truth": truth, "area": torch.from_numpy(kept["area"])}
+            if self.config.distance_weight:
+                maps = [signed_distance(one > 0.5) for one in truth.numpy()]
+                sample["distance"] = torch.from_numpy(np.stack(maps))
+            return sample
+        present = [label for label, one in enumerate(shares) if (one > 0.5).any()]
+        if not present:
+            return None
+        chosen = present[int(torch.randint(len(present), (1,), generator=generator))]
+        seed = int(torch.randint(2**31, (1,), generator=generator))
+        mask = (shares[chosen] > 0.5).numpy()
+        drawn = random_points(mask, Grid.of_picture(mask.shape), self.config.points, np.random.default_rng(seed))
+        place = torch.from_numpy(drawn.points_zyx[:, ::-1].copy()).float()
+        return {
+            **sample,
+            "truth": truth[chosen][None],
+            "class": torch.tensor(chosen),
+            "points_xy": (place + 0.5) * (self.sam.side / cells) - 0.5,
+            "labels": torch.from_numpy(drawn.labels.copy()),
+        }
+
+    def loss(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Cross-entropy and Dice of the masks, and the distance of found points where that is asked for."""
+        embedding, truth = batch["embedding"], batch["truth"]
+        shift = self._shift(embedding)
+        extra: dict[str, Tensor] = {}
+        if self.automatic:
+            b, classes = truth.shape[:2]
+            found = self._found([batch[f"features{i}"] for i in range(3)], batch["area"])
+            labels = slot_labels(self.config.points).to(found.device)
+            shifts = None if shift is None else shift.flatten(0, 1)
+            each = embedding.repeat_interleave(classes, 0)
+            logits = decode_shifted(self.sam, each, found.flatten(0, 1), labels.expand(b * classes, -1), shifts)
+            logits = logits.unflatten(0, (b, classes))
+            if self.config.distance_weight:
+                away = distance_loss(found, labels, batch["distance"], self.sam.side)
+                extra["distance"] = self.config.distance_weight * away
+        else:
+            if shift is not None:
+                shift = shift[torch.arange(len(shift), device=shift.device), batch["class"]]
+            logits = decode_shifted(self.sam, embedding, batch["points_xy"], batch["labels"], shift)[:, None]
+        parts = bce_dice(logits, truth) if self.config.loss == "logits" else official_loss(logits, truth)
+        return {**parts, **extra}
+
+    @torch.no_grad()
+    def recall(self, grid: Grid, kept: Arrays) -> EncodedPicture:
+        """The encoding from kept arrays."""
+        tensors = {name: torch.from_numpy(value).to(device_of(self.sam))[None] for name, value in kept.items()}
+        height, width = grid.shape
+        points = None
+        if self.network.points is not None:
+            points = self._found([tensors[f"features{i}"].float() for i in range(3)], tensors["area"])[0]
+        return EncodedPicture(grid, Frame((height, width), self.sam.side), tensors["embedding"].float(), points)
+
+    def validation_prompts(self, labelled: Labelled, generator: np.random.Generator) -> list[Prompts]:
+        """None where points are found; else points drawn from each class that is there, as in training."""
+        grid, truth = labelled.image.grid, labelled.truth
+        if self.automatic:
+            return [Prompts(grid)]
+        masks = [(name, truth.mask(label)) for label, name in enumerate(self.classes, 1)]
+        return [random_points(m, grid, self.config.points, generator, target=name) for name, m in masks if m.any()]
+
+    def _embed(self, pixels: Float[Tensor, "b 3 side side"]) -> tuple[Float[Tensor, "b c h w"], list[Tensor]]:
+        with encoder_precision(self.sam, self.config.precision):
+            if not self.automatic:
+                return self.sam.image_encoder(pixels).float(), []
+            embedding, features = self.sam.image_encoder.features(pixels, default_taps(self.sam.image_encoder))
+        return embedding.float(), [f.float() for f in features]
+
+    def _found(self, features: list[Tensor], area: Float[Tensor, "b 2"]) -> Float[Tensor, "b classes n 2"]:
+        """Points in pixels of the frame."""
+        if self.network.points is None:
+            raise NotFitted("no network that finds points", expected="a mode with apm", do="Give points.")
+        return self.network.points(features) * area.to(features[0].device).view(-1, 1, 1, 2)  # type: ignore[no-any-return]
+
+    def _area(self, frame: Frame) -> Float[Tensor, "1 2"]:
+        """(x, y) beyond which no found point lies, in pixels of the frame."""
+        whole = torch.tensor([[float(self.sam.side)] * 2])
+        return whole if self.config.area == "frame" else torch.tensor([[float(frame.resized[1]), float(frame.resized[0])]])
+
+    def _shift(self, embedding: Float[Tensor, "b c h w"]) -> Float[Tensor, "b classes tokens c"] | None:
+        return None if self.network.shift is None else self.network.shift(embedding)
+
+    def _opened(self, logits: Float[Tensor, "c y x"]) -> Float[Tensor, "c y x"]:
+        """Opening of the masks at every threshold at once: the largest of the smallest neighbours."""
+        size = self.config.opening
+        if size < 2:
+            return logits
+        before, after = (size - 1) // 2, size // 2
+        lower = -F.max_pool2d(F.pad(-logits[None], (before, after, before, after), value=-torch.inf), size, 1)
+        return F.max_pool2d(F.pad(lower, (after, before, after, before), value=-torch.inf), size, 1)[0]
+
+    def _class(self, prompts: Prompts) -> int:
+        if prompts.target in self.classes:
+            return self.classes.index(prompts.target)
+        if len(self.classes) > 1 and prompts.kinds:
+            raise InvalidPrompt(
+                f"prompts for {prompts.target!r}" if prompts.target else "prompts that say no class",
+                expected=f"one of {', '.join(self.classes)}",
+                do="Name the class as the label.",
+            )
+        return 0
+
+
+def _augmented(image: Image, truth: Segmentation, variant: int) -> tuple[Image, Segmentation]:
+    """One of the fixed variants of an example, in 0..255."""
+    generator = torch.Generator().manual_seed(variant)
+    pixels, labels = _AUGMENTATION(image.pixels.astype(np.float32), truth.labels.astype(np.int64), generator)
+    grid = Grid.of_picture(image.grid.shape)  # turned pixels lie nowhere in the patient
+    changed = Image(np.clip(pixels, 0, 255), grid, image.levels)
+    return changed, Segmentation(labels.astype(np.uint16), grid, truth.names)

@@ -1,0 +1,61 @@
+"""From a picture and its prompts to what the network takes, for every method that stands on a SAM."""
+
+from __future__ import annotations
+
+import copy
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from promisam.core import Image, Prompts
+from promisam.sam.frame import Frame
+from promisam.sam.model import Sam
+
+Precision = Literal["float32", "bfloat16"]
+
+
+def framed(sam: Sam, prepared: Image) -> tuple[Frame, Float[Tensor, "1 3 side side"]]:
+    """A picture in 0..255 as the image encoder takes it, and how it sits in the frame."""
+    height, width = prepared.grid.shape
+    frame = Frame((height, width), sam.side)
+    pixels = frame.resize(prepared.pixels, antialias=sam.traits.antialias).to(device_of(sam))
+    return frame, frame.pad(sam.scale(pixels)).contiguous(memory_format=torch.channels_last)
+
+
+def prompt_tensors(sam: Sam, frame: Frame, prompts: Prompts) -> dict[str, Tensor]:
+    """Points, box and mask of one object in the model's frame, under the names of `PromptEncoder.forward`."""
+    given: dict[str, Tensor] = {}
+    if len(prompts.points_zyx):
+        given["points_xy"] = frame.points_xy(prompts.points_zyx)
+        given["labels"] = torch.from_numpy(prompts.labels.astype(np.int64))[None]
+    if prompts.box_zyx is not None:
+        given["boxes_xyxy"] = frame.box_xyxy(prompts.box_zyx)
+    if prompts.mask is not None:
+        given["masks"] = frame.mask_logits(prompts.mask, sam.prompt_encoder.shape.grid)
+    return {name: tensor.to(device_of(sam)) for name, tensor in given.items()}
+
+
+def encoder_precision(sam: Sam, precision: Precision) -> AbstractContextManager[object]:
+    """What to run the image encoder in: float32 means float32, also on GPUs that would shorten it."""
+    device = device_of(sam).type
+    if precision == "bfloat16":
+        return torch.autocast(device, torch.bfloat16)
+    if device == "cuda":
+        return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+    return nullcontext()
+
+
+def device_of(sam: Sam) -> torch.device:
+    """Where the SAM is."""
+    return sam.prompt_encoder.no_mask_embed.weight.device
+
+
+def frozen(sam: Sam) -> Sam:
+    """A copy in structure that shares the tensors and never learns; the SAM that is given stays as it is."""
+    shared: dict[int, object] = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in sam.parameters()}
+    shared.update({id(b): b for b in sam.buffers()})
+    return copy.deepcopy(sam, shared).eval()
