@@ -10,19 +10,41 @@ import numpy as np
 import pydantic
 import pytest
 import torch
+from safetensors import safe_open
 
 from geometries import flipped, oblique
 from promisam import zoo
-from promisam.core import Encoded, Grid, Image, Prompts, Scores, Segmenter, predict
-from promisam.core.errors import GridMismatch, InvalidConfig, InvalidPrompt, UnsupportedPrompt
+from promisam.core import Encoded, Example, Grid, Image, Labelled, Prompts, Scores, Segmentation, Segmenter, Task, predict
+from promisam.core.errors import GridMismatch, InvalidConfig, InvalidPrompt, NotFitted, UnsupportedPrompt
 from promisam.methods import METHODS
 from promisam.sam.model import fingerprint
 from promisam.sam.picture import prompt_tensors
-from tiny_sam import tiny
+from promisam.training.checkpoint import Header, read_header, read_into
+from promisam.training.loop import MODEL, Course, Step, Stopped, train
+from promisam.training.recipe import Recipe
+from tiny_sam import randomise, tiny
 
 PICTURES = {"wide": (40, 61), "tall": (90, 33), "small": (7, 5), "row": (2, 50)}
 # Other values of options whose type does not list them.
-ALTERNATIVES = {"window": ["40,100", "lung"]}
+TASK = Task(("object",), 2, 1, (1.0, 1.0), (40, 61))
+SOLID = Task(("object",), 3, 1, (1.0, 1.0, 1.0), (20, 26, 31))
+ALTERNATIVES = {
+    "window": ["40,100", "lung"],
+    "points": [3],
+    "distance_weight": [0.5],
+    "opening": [5],
+    "variants": [2],
+    "side": [32],
+    "patch": [(32, 32, 32)],
+    "width": [8],
+    "levels": [3],
+    "rotation": [0.0],
+    "scaling": [0.0],
+    "flips": ["none"],
+    "intensity": [0.0],
+    "foreground": [1.0],
+    "overlap": [0.0],
+}
 
 
 @pytest.fixture(params=METHODS)
@@ -36,7 +58,21 @@ def config_of(kind):
 
 
 def make(kind, seed=0, traits=None, **options):
-    return kind(tiny(seed=seed, **(traits or {})), config_of(kind)(**options))
+    return on(kind, tiny(seed=seed, **(traits or {})), seed, **options)
+
+
+def on(kind, sam, seed=0, task=TASK, **options):
+    """The method on a SAM; a trainable one with weights that do something."""
+    if not learns(kind):
+        return kind(sam, config_of(kind)(**options))
+    method = kind(sam, config_of(kind)(**options), task)
+    randomise(method.network, seed)
+    method.network.eval()
+    return method
+
+
+def learns(kind):
+    return hasattr(kind, "recipe")
 
 
 def picture(shape=(40, 61), channels=1, dtype=np.int16, grid=None):
@@ -133,7 +169,7 @@ def test_the_answer_depends_on_image_prompt_and_weights(kind):
 def test_the_given_sam_is_not_changed(kind):
     sam = tiny()
     before, grads, mode = fingerprint(sam), [p.requires_grad for p in sam.parameters()], sam.training
-    method, image = kind(sam), picture()
+    method, image = on(kind, sam), picture()
     for prompts in usable(method, image):
         scores(method, image, prompts)
     assert fingerprint(sam) == before
@@ -195,7 +231,7 @@ def test_prompts_of_another_image_are_refused(kind):
 
 def test_no_prompt_is_refused_where_one_is_needed(kind):
     method, image = make(kind), picture()
-    if method.accepts:
+    if not method.automatic:
         with pytest.raises(InvalidPrompt):
             scores(method, image, Prompts(image.grid))
 
@@ -215,7 +251,7 @@ def test_kinds_that_the_weights_never_learned_are_refused_with_weights_that_did(
         with pytest.raises(UnsupportedPrompt) as caught:
             scores(method, image, ask(image, other))
         assert other in caught.value.given
-        if method.accepts:
+        if method.accepts and not learns(kind):
             assert "boxed" in caught.value.do
             assert learned in caught.value.do
             named = caught.value.do.rpartition("--weights ")[2].rstrip(".")
@@ -252,22 +288,56 @@ def alternatives(kind, name):
     return ALTERNATIVES[name]
 
 
-def everything_seen(method):
-    """Prepared pixels and scores for every kind of prompt."""
-    image = picture()
-    yield method.prepare(image).pixels.astype(np.float64)
-    for prompts in usable(method, image):
+def labelled(grid, channels=1):
+    """A bright ellipsoid, labelled."""
+    axes = np.indices(grid.shape)
+    inside = sum(((a / n - 0.45) / 0.25) ** 2 for a, n in zip(axes, grid.shape, strict=True)) < 1
+    pixels = 40 + 10 * np.sin(axes[-1] / 2) + 120 * inside
+    return Labelled(
+        Image(np.stack([pixels] * channels).astype(np.int16), grid), Segmentation(inside.astype(np.uint8), grid, {1: "object"})
+    )
+
+
+def everything_seen(kind, **options):
+    """Prepared pixels and scores for every kind of prompt; of what learns, also its first weights and what it learns from."""
+    method, image = make(kind, **options), picture()
+    seen = [method.prepare(image).pixels]
+    for prompts in [*usable(method, image), *([Prompts(image.grid)] if method.automatic else [])]:
         found = scores(method, image, prompts)
-        yield found.logits.astype(np.float64)
-        yield np.array(found.quality)
+        seen += [found.logits, np.array(found.quality)]
+    if not learns(kind):
+        return seen
+    for task, grid in ((TASK, picture().grid), (SOLID, Grid(SOLID.shape, np.eye(4)))):
+        if task.ndim == 3 and getattr(kind, "ndim", None) == 2:
+            continue
+        if task.ndim == 3 and "patch" in config_of(kind).model_fields:
+            options = {"patch": (16, 16, 16), **options}  # smaller than the volume
+        torch.manual_seed(0)
+        new = kind(tiny(), config_of(kind)(**options), task)
+        seen += [np.array(new.variants), *(value.numpy() for value in new.network.state_dict().values())]
+        method = on(kind, tiny(), task=task, **options)
+        example = labelled(grid)
+        kept = method.precompute(example, new.variants - 1)
+        batch = [method.sample(kept, torch.Generator().manual_seed(seed)) for seed in range(4)]
+        stacked = {name: torch.stack([one[name] for one in batch]) for name in batch[0]}
+        method.network.train()
+        seen += [value.numpy() for value in stacked.values()]
+        seen += [value.detach().numpy() for value in method.loss(stacked).values()]
+        method.network.eval()
+        seen.append(method.decode(method.encode(example.image), Prompts(grid)).logits if method.automatic else np.zeros(1))
+    return seen
+
+
+def alike(one, other):
+    return len(one) == len(other) and all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 def test_every_option_acts(kind):
+    default = everything_seen(kind)
+    assert alike(default, everything_seen(kind))
     for name in config_of(kind).model_fields:
-        default = list(everything_seen(make(kind)))
         for value in alternatives(kind, name):
-            changed = list(everything_seen(make(kind, **{name: value})))
-            assert any(not np.array_equal(a, b) for a, b in zip(default, changed, strict=True)), f"{name}={value} does nothing"
+            assert not alike(default, everything_seen(kind, **{name: value})), f"{name}={value} does nothing"
 
 
 def test_options_are_frozen_and_unknown_ones_refused(kind):
@@ -279,7 +349,7 @@ def test_options_are_frozen_and_unknown_ones_refused(kind):
 
 
 def test_it_works_on_a_tinyvit_too(kind):
-    method, image = kind(tiny("tinyvit", scaling="unit")), picture()
+    method, image = on(kind, tiny("tinyvit", scaling="unit")), picture()
     for prompts in usable(method, image):
         assert np.isfinite(scores(method, image, prompts).logits).all()
 
@@ -335,3 +405,81 @@ class TestPlainSam:
         box = ask(image, "box")
         with_mask = box.with_mask(ask(image, "mask").mask)
         assert np.abs(scores(method, image, box).logits - scores(method, image, with_mask).logits).max() > 1e-3
+
+
+class TestLearning:
+    """What every method that learns keeps, tried in a few steps on tiny pictures."""
+
+    @pytest.fixture(params=[name for name, place in METHODS.items() if name != "plain_sam"])
+    def kind(self, request):
+        module, _, name = METHODS[request.param].partition(":")
+        return getattr(import_module(module), name)
+
+    def examples(self, number=4):
+        shapes = [(40, 61), (61, 40), (33, 33), (50, 20)]
+        return [
+            Example.of(f"case {i}", one.image, one.truth)
+            for i, one in enumerate(labelled(Grid.of_picture(shapes[i % 4])) for _ in [0] for i in range(number))
+        ]
+
+    def course(self, kind, folder=None, **options):
+        torch.manual_seed(0)
+        method = kind(tiny(), config_of(kind)(), TASK)
+        recipe = kind.recipe.model_copy(update={"epochs": 2, "batch": 2, "validate_every": 1, **options})
+        header = Header(kind.__name__, method.config.model_dump(mode="json"), TASK, None, "0")
+        return Course(method, self.examples(3), self.examples(1), recipe, header, folder)
+
+    def test_without_a_task_it_refuses(self, kind):
+        method = kind(tiny(), config_of(kind)())
+        with pytest.raises(NotFitted):
+            method.encode(picture())
+        with pytest.raises(NotFitted):
+            _ = method.network
+
+    def test_training_moves_the_network_and_nothing_of_the_sam(self, kind):
+        course = self.course(kind)
+        sam = tiny()
+        before, own = fingerprint(sam), fingerprint(course.method.network)
+        events = list(train(course))
+        assert fingerprint(course.method.network) != own
+        assert fingerprint(sam) == before
+        if hasattr(course.method, "sam"):
+            assert fingerprint(course.method.sam) == before
+            assert not any(p.grad is not None for p in course.method.sam.parameters())
+        steps = [e for e in events if isinstance(e, Step)]
+        assert [s.number for s in steps] == [1, 2, 3]
+        assert all(s.loss == pytest.approx(sum(s.parts.values())) for s in steps)
+        assert isinstance(events[-1], Stopped)
+
+    def test_interrupted_and_continued_is_uninterrupted(self, kind, tmp_path):
+        whole = self.course(kind, tmp_path / "whole", epochs=4)
+        list(train(whole))
+        first = self.course(kind, tmp_path / "parts", epochs=4)
+        for event in train(first):
+            if isinstance(event, Step) and event.number == 2:
+                break
+        second = self.course(kind, tmp_path / "parts", epochs=4)
+        list(train(second, resume=True))
+        assert fingerprint(second.method.network) == fingerprint(whole.method.network)
+        read_into(tmp_path / "parts" / MODEL, first.method.network)
+        read_into(tmp_path / "whole" / MODEL, second.method.network)
+        assert fingerprint(first.method.network) == fingerprint(second.method.network)
+
+    def test_the_checkpoint_holds_own_tensors_alone(self, kind, tmp_path):
+        course = self.course(kind, tmp_path)
+        list(train(course))
+        with safe_open(tmp_path / MODEL, framework="pt") as file:
+            assert set(file.keys()) == set(course.method.network.state_dict())
+        assert read_header(tmp_path / MODEL).task == TASK
+
+    def test_recalled_is_encoded(self, kind):
+        method, image = make(kind), picture()
+        truth = Segmentation(np.ones(image.grid.shape, np.uint8), image.grid, {1: "object"})
+        kept = method.precompute(Labelled(image, truth), 0)
+        for prompts in [*usable(method, image), *([Prompts(image.grid)] if method.automatic else [])]:
+            one = method.decode(method.encode(image), prompts).logits
+            other = method.decode(method.recall(image.grid, kept), prompts).logits
+            assert np.abs(one - other).max() < 0.02 * np.abs(one).max()  # kept in half precision
+
+    def test_options_of_method_and_recipe_have_different_names(self, kind):
+        assert not set(config_of(kind).model_fields) & set(Recipe.model_fields)

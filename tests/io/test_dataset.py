@@ -7,8 +7,8 @@ from PIL import Image as Pillow
 
 from dicom_maker import make_series
 from promisam.core import Segmentation
-from promisam.core.errors import UnreadableFile
-from promisam.io import check, read, write
+from promisam.core.errors import InvalidConfig, UnreadableFile
+from promisam.io import check, find_cases, read, write
 
 RNG = np.random.default_rng(9)
 
@@ -38,11 +38,11 @@ def found(report, severity=None):
     ("images", "masks"), [("images", "masks"), ("imgs", "labels"), ("image", "gt"), ("Images", "annotations")]
 )
 def test_a_sound_set_in_every_spelling(tmp_path, images, masks):
-    for i, ending in enumerate(["", "_mask", "_segmentation", "_label", "_gt", "__liver"]):
+    for i, ending in enumerate(["", "_mask", "_segmentation", "_label", "_gt"]):
         image(tmp_path / images / f"case{i}.png")
         mask(tmp_path / masks / f"case{i}{ending}.png", 1)
     report = check(tmp_path)
-    assert (report.images, report.masks, report.findings) == (6, 6, ())
+    assert (report.images, report.masks, report.findings) == (5, 5, ())
     assert report.layout == f"{images}/ and {masks}/"
 
 
@@ -108,7 +108,7 @@ def test_empty_and_many_labels_and_the_label_meant(tmp_path):
     report = check(tmp_path)
     assert found(report, "warning") == [("a.png", "the mask is empty")]
     assert found(report, "note") == [("b.png", "3 labels: 1, 2, 3")]
-    assert found(check(tmp_path, label=1), "warning") == [
+    assert found(check(tmp_path, labels=(1,)), "warning") == [
         ("a.png", "label 1 is missing; labels held: none"),
         ("c.png", "label 1 is missing; labels held: 2"),
     ]
@@ -137,8 +137,8 @@ def test_the_same_image_twice(tmp_path):
 
 def test_several_masks_of_one_image_and_other_files(tmp_path):
     image(tmp_path / "images" / "a.png")
-    for ending in ("__liver", "__spleen"):
-        mask(tmp_path / "masks" / f"a{ending}.png", 1)
+    mask(tmp_path / "masks" / "a__liver.png", 1, 0)
+    mask(tmp_path / "masks" / "a__spleen.png", 0, 1)
     (tmp_path / "masks" / "notes.txt").write_text("x")
     (tmp_path / "masks" / ".DS_Store").write_text("x")
     report = check(tmp_path)
@@ -198,3 +198,116 @@ def test_two_images_of_one_stem_are_an_error(tmp_path):
     found = [f for f in check(tmp_path).findings if f.severity == "error"]
     assert len(found) == 1
     assert "same stem" in found[0].reason
+
+
+def test_one_class_by_name_among_plain_masks_is_told(tmp_path):
+    for name, ending in (("a", ""), ("b", "__liver")):
+        image(tmp_path / "images" / f"{name}.png")
+        mask(tmp_path / "masks" / f"{name}{ending}.png", 1)
+    assert found(check(tmp_path)) == [("a.png", "its name gives no class, others' names give liver")]
+
+
+def test_a_plain_mask_among_several_classes_is_an_error_and_its_image_is_not_called_unpaired(tmp_path):
+    for name, ending in (("a", ""), ("b", "__liver"), ("b", "__spleen")):
+        image(tmp_path / "images" / f"{name}.png")
+        mask(tmp_path / "masks" / f"{name}{ending}.png", int(ending != "__spleen"), int(ending == "__spleen"))
+    ((file, reason),) = found(check(tmp_path))
+    assert (file, reason[:24]) == ("a.png", "its name gives no class,")
+    assert "liver, spleen" in reason
+
+
+def test_classes_that_overlap_are_an_error_unless_one_is_chosen(tmp_path):
+    image(tmp_path / "images" / "a.png")
+    for ending in ("__obs1", "__obs2"):
+        mask(tmp_path / "masks" / f"a{ending}.png", 1, 1)
+    ((file, reason),) = found(check(tmp_path))
+    assert file == "a__obs2.png"
+    assert "obs2 (label 2) overlaps obs1 (label 1) in 2 samples" in reason
+    assert check(tmp_path, labels=(1,)).findings == ()
+
+
+def test_a_class_drawn_with_two_values_names_file_and_label(tmp_path):
+    image(tmp_path / "images" / "a.png")
+    mask(tmp_path / "masks" / "a__liver.png", 0, 0)
+    mask(tmp_path / "masks" / "a__spleen.png", 3, 7)
+    first, second = check(tmp_path).findings
+    assert (first.severity, first.label, first.reason) == ("warning", 1, "the mask is empty")
+    assert (second.severity, second.label, second.reason) == ("error", 2, "draws spleen with 2 values: 3, 7")
+
+
+def test_labels_that_an_image_has_not(tmp_path):
+    for name, values in (("a", (1, 2)), ("b", (2, 3))):
+        image(tmp_path / "images" / f"{name}.png")
+        mask(tmp_path / "masks" / f"{name}.png", *values)
+    findings = check(tmp_path, labels=(1, 3)).findings
+    assert [(f.file[-5:], f.label, f.reason) for f in findings] == [
+        ("a.png", 3, "label 3 is missing; labels held: 1, 2"),
+        ("b.png", 1, "label 1 is missing; labels held: 2, 3"),
+    ]
+
+
+def table(path, *lines):
+    path.write_text("\n".join(("id,image,mask,group,split", *lines)) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "severity"),
+    [
+        ("p1,train", "p1,test", "error"),
+        ("p1,train", "p2,train", "error"),
+        ("p1,", "p2,", "error"),
+        ("p1,train", "p1,train", "warning"),
+        (",", ",", "warning"),
+    ],
+)
+def test_one_image_in_two_parts_or_groups_is_a_leak(tmp_path, first, second, severity):
+    image(tmp_path / "a.png")
+    Pillow.open(tmp_path / "a.png").save(tmp_path / "b.png", compress_level=1)
+    mask(tmp_path / "m.png", 1)
+    report = check(table(tmp_path / "t.csv", f"a,a.png,m.png,{first}", f"b,b.png,m.png,{second}"))
+    ((file, reason),) = found(report, severity)
+    assert file == "b.png"
+    assert reason.startswith("a leak" if severity == "error" else "the same content")
+
+
+def test_labels_without_a_name(tmp_path):
+    volume(tmp_path / "images" / "a.nii.gz", RNG.normal(size=(3, 4, 5)).astype(np.float32))
+    volume(tmp_path / "a_label.nii.gz", np.arange(60, dtype=np.uint8).reshape(3, 4, 5) % 3)
+    listed = '{"labels": {"background": 0, "liver": 1}, "training": [{"image": "images/a.nii.gz", "label": "a_label.nii.gz"}]}'
+    (tmp_path / "dataset.json").write_text(listed)
+    (finding,) = check(tmp_path).findings
+    assert (finding.severity, finding.label, finding.reason) == ("error", 2, "label 2 has no name in the data set")
+    assert check(tmp_path, labels=(1,)).findings == ()
+    with pytest.raises(InvalidConfig, match=r"labels 2 .*some of 1 \(liver\)"):
+        check(tmp_path, labels=(2,))
+
+
+def test_what_can_be_put_right_is_proposed(tmp_path):
+    image(tmp_path / "images" / "a.png", (40, 60))
+    mask(tmp_path / "masks" / "a.png", 1, 1, 1, shape=(20, 30))
+    image(tmp_path / "images" / "b.png", (64, 64))
+    block = np.zeros((64, 64), np.uint8)
+    block[13:41, 17:50] = 255
+    Pillow.fromarray(block).save(tmp_path / "masks" / "b.jpg")
+    resized, cut = check(tmp_path).findings
+    assert resized.do == "--fix can do this: resized from 30 x 20 to 60 x 40, nearest neighbour."
+    assert "values that are not labels: 0..255 with" in cut.reason
+    assert "cut at 128" in cut.do
+
+
+def test_progress_is_told(tmp_path):
+    for name in "ab":
+        image(tmp_path / f"{name}.png")
+    told = []
+    check(tmp_path, progress=lambda done, of: told.append((done, of)))
+    assert told == [(0, 2), (1, 2), (2, 2)]
+
+
+def test_every_table_of_the_shared_data_is_read(shared):
+    tables = sorted((shared / "data").glob("*/index.csv"))
+    assert len(tables) > 15
+    for found_table in tables:
+        dataset = find_cases(found_table)
+        assert all(case.paired for case in dataset.cases), found_table
+        assert all(f.severity == "note" for f in dataset.findings), found_table

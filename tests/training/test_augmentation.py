@@ -52,11 +52,11 @@ def test_equal_generators_give_equal_copies_and_others_differ():
 def test_only_the_given_generator_is_used():
     pixels, labels = sample((1, 20, 31))
     torch.manual_seed(5)
-    np.random.seed(5)  # noqa: NPY002 - the state that must not be touched
-    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    np.random.seed(5)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()
     Augmentation(flips=(1,))(pixels, labels, generator())
     assert torch.equal(torch.get_rng_state(), before[0])
-    assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
+    assert np.array_equal(np.random.get_state()[1], before[1])
 
 
 def test_what_is_given_is_not_changed():

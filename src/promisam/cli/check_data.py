@@ -9,27 +9,61 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from promisam.cli.progress import progress_bars
+
 if TYPE_CHECKING:
-    from promisam.io import CheckReport
+    from promisam.io import CheckReport, FixReport
 
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
 def check_data(
-    path: Annotated[Path, typer.Argument(help="A folder with images/ and masks/, a folder of images, or one file.")],
-    label: Annotated[int | None, typer.Option("--label", min=1, help="The label that every mask should hold.")] = None,
+    path: Annotated[
+        Path,
+        typer.Argument(
+            help="images/ and masks/, nnU-Net's folders, a Decathlon or MONAI list (.json), a table (.csv: image, mask, group, "
+            "split, id), a folder of images, or one file."
+        ),
+    ],
+    label: Annotated[
+        list[int] | None, typer.Option("--label", min=1, help="A label that every mask should hold; may be repeated.")
+    ] = None,
+    fix: Annotated[
+        Path | None,
+        typer.Option("--fix", metavar="OUT", help="Write a copy with the proposed fixes applied to this new folder."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of lines.")] = False,
 ) -> None:
-    """Check images and masks before they are used: names file and reason, ends with status 2 if anything is wrong."""
-    from promisam.io import check
+    """Check images and masks before they are used: names file and reason, ends with status 2 if anything is wrong.
 
-    report = check(path, label)
+    With --fix, ends with status 2 if any case could not be put right; fixes.json in the copy says what was done to each file.
+    """
+    from promisam import io
+
+    if fix is not None:
+        with progress_bars() as bars:
+            fixed = io.fix(path, fix, label or (), bars("copying"))
+        typer.echo(json.dumps(asdict(fixed), indent=2, ensure_ascii=False)) if as_json else _print_fixes(fixed)
+        if fixed.left_out:
+            raise typer.Exit(2)
+        return
+    with progress_bars() as bars:
+        report = io.check(path, label or (), bars("checking"))
     if as_json:
         typer.echo(json.dumps({**asdict(report), "errors": report.errors}, indent=2, ensure_ascii=False))
     else:
         _print_lines(report)
     if report.errors:
         raise typer.Exit(2)
+
+
+def _print_fixes(report: FixReport) -> None:
+    for fix in (*report.fixes, *report.dropped):
+        typer.echo(f"{fix.case}: {fix.file}: {fix.done}")
+    for finding in report.left_out:
+        typer.echo(f"left out: {f'{finding.case}: ' if finding.case else ''}{finding.file}: {finding.reason}. {finding.do}")
+    counts = f"{len(report.cases)} cases copied, {len(report.fixes)} fixes, {len(report.dropped)} duplicates dropped"
+    typer.echo(f"{report.out}: {counts}, {len(report.left_out)} left out")
 
 
 def _print_lines(report: CheckReport) -> None:

@@ -8,10 +8,13 @@ from typing import Annotated
 import typer
 
 from promisam import __version__
+from promisam.cli.benchmark import benchmark
 from promisam.cli.check_data import check_data
 from promisam.cli.demo import demo
 from promisam.cli.evaluate import evaluate
+from promisam.cli.fit import fit
 from promisam.cli.info import info
+from promisam.cli.predict import predict
 from promisam.cli.segment import segment
 from promisam.cli.weights import weights
 from promisam.core.errors import PromisamError
@@ -30,7 +33,10 @@ app = typer.Typer(
 app.command()(segment)
 app.command()(info)
 app.command()(check_data)
+app.command()(fit)
+app.command()(predict)
 app.command()(evaluate)
+app.command()(benchmark)
 app.command()(demo)
 app.add_typer(weights, name="weights")
 

@@ -39,14 +39,16 @@ class TypedPrompts:
     world: bool
     labels: list[str]
 
-    def on(self, grid: Grid) -> list[NamedPrompts]:
-        """The prompts on the image's grid, one entry per object."""
+    def on(self, grid: Grid, *, needed: bool = True) -> list[NamedPrompts]:
+        """The prompts on the image's grid, one entry per object; none only if they are not needed."""
         from promisam import io
         from promisam.core import Prompts
 
         if self.file is not None:
             self._alone()
             return io.read_prompts(self.file, grid)
+        if not self.boxes and not self.points and not self.labels and not needed:
+            return []
         if not self.boxes and not self.points:
             raise InvalidPrompt("no prompt", expected="--box, --point or --prompts", do="Say where the object is.")
         if len(self.boxes) > 1 and self.points:

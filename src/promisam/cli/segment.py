@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from promisam.cli.progress import progress_bars
+from promisam.cli.found_prompts import aimed, suggestions
 from promisam.cli.prompt_text import TypedPrompts, parse_box, parse_point
 from promisam.cli.segment_report import doubts, labels_of, print_report, provenance, window_of
 from promisam.core.errors import UnwritableOutput
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from promisam.core import Image, Scores, Segmentation, Segmenter
     from promisam.io import NamedPrompts
 
-Progress = Callable[[int, int | None], None]
-
 
 def segment(
     image: Annotated[Path, typer.Argument(help="A NIfTI, NRRD, MetaImage, PNG, JPEG, TIFF, BMP or DICOM file or folder.")],
@@ -32,9 +31,11 @@ def segment(
     prompts: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Prompts of several objects, or masks.")] = None,
     world: Annotated[bool, typer.Option("--world", help="Coordinates are patient millimetres (LPS+), not voxels.")] = False,
     label: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Name of the object; once for each box.")] = None,
-    weights: Annotated[str, typer.Option(metavar="NAME|FILE", help="See `promisam weights list`.")] = "litemedsam",
+    weights: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help="See `promisam weights list`. Default: litemedsam, or the run's.")
+    ] = None,
     like: Annotated[str | None, typer.Option(metavar="NAME", help="The known weights that a FILE was trained like.")] = None,
-    method: Annotated[str, typer.Option(metavar="NAME", help="A method, or package.module:Class.")] = "plain_sam",
+    method: Annotated[str, typer.Option(metavar="NAME", help="A method, package.module:Class, or a run folder.")] = "plain_sam",
     series: Annotated[str | None, typer.Option(metavar="NUMBER|UID", help="Which series of a DICOM folder.")] = None,
     window: Annotated[
         str | None,
@@ -46,6 +47,9 @@ def segment(
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="MASK", help="The mask file to write.")] = None,
     preview: Annotated[Path | None, typer.Option(metavar="PNG", help="A picture with the outline drawn.")] = None,
+    show_prompts: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", help="Write the points that the method found; edit, give as --prompts.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are already there.")] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Never touch the network.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object in place of text.")] = False,
@@ -64,9 +68,9 @@ def segment(
 
         picture = io.read(image, series=series)
         target = _target(image, picture.grid, output)
-        objects = typed.on(picture.grid)
+        objects = typed.on(picture.grid, needed=method == "plain_sam")
         _check_outputs(image, picture.grid, target, preview, overwrite=overwrite)
-    with _progress() as progress:
+    with progress_bars() as progress:
         with clock.stage("load"):
             from promisam import store
 
@@ -81,12 +85,16 @@ def segment(
                 report=progress("weights"),
                 slices=progress("slices"),
             )
-        segmentation, prepared, qualities = _compute(found, picture, objects, clock)
+        objects = aimed(objects, found.classes)
+        segmentation, prepared, qualities, placed = _compute(found, picture, objects, clock, wanted=show_prompts is not None)
     with clock.stage("write"):
-        shown = None if preview is None else io.render(prepared, segmentation, [named.prompts for named in objects])
+        drawn = [named.prompts for named in [*objects, *placed]]
+        shown = None if preview is None else io.render(prepared, segmentation, drawn)
         io.write(target, segmentation, source=image, series=series)
         if preview is not None and shown is not None:
             io.write_rendered(preview, shown)
+        if show_prompts is not None:
+            io.write_prompts(show_prompts, placed)
     report = {
         "image": str(image),
         "output": str(target),
@@ -102,25 +110,29 @@ def segment(
 
 
 def _compute(
-    method: Segmenter, picture: Image, objects: Sequence[NamedPrompts], clock: _Clock
-) -> tuple[Segmentation, Image, list[float | None]]:
-    from promisam.core import to_segmentation
+    method: Segmenter, picture: Image, objects: Sequence[NamedPrompts], clock: _Clock, *, wanted: bool
+) -> tuple[Segmentation, Image, list[float | None], list[NamedPrompts]]:
+    """The labels, what the method looked at, its own estimates, and (if wanted) the points that it found."""
+    from promisam.core import Prompts, to_segmentation
 
-    for named in objects:
-        method.check(picture.grid, named.prompts)
+    asked = [named.prompts for named in objects] or [Prompts(picture.grid)]
+    for one in asked:
+        method.check(picture.grid, one)
+    suggest = suggestions(method, wanted=wanted)
     with clock.stage("encode"):
         prepared = method.prepare(picture)
         encoded = method.encode(prepared)
     qualities: list[float | None] = []
 
     def answers() -> Iterator[Scores]:
-        for named in objects:
-            answer = method.decode(encoded, named.prompts)
-            qualities.append(round(answer.quality[0], 4) if answer.quality else None)
+        for one in asked:
+            answer = method.decode(encoded, one)
+            qualities.extend([round(q, 4) for q in answer.quality] or [None] * len(answer.logits))
             yield answer
 
     with clock.stage("decode"):
-        return to_segmentation(answers(), [named.name for named in objects]), prepared, qualities
+        names = [named.name for named in objects] or method.classes
+        return to_segmentation(answers(), names), prepared, qualities, suggest(encoded)
 
 
 @dataclass
@@ -173,26 +185,3 @@ def _check_outputs(image: Path, grid: Grid, target: Path, preview: Path | None, 
                 f"{preview} as mask and as preview", expected="two files", do="Give the preview a name of its own."
             )
         io.check_writable(preview, Grid.of_picture((1, 1)))
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str], Progress]]:
-    """Makes a bar of each name on a terminal when it is first reported, and nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda _name: lambda _done, _total: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress as Bar
-
-    with Bar(console=Console(stderr=True), transient=True) as bar:
-        tasks: dict[str, Any] = {}
-
-        def named(name: str) -> Progress:
-            def report(done: int, total: int | None) -> None:
-                if name not in tasks:
-                    tasks[name] = bar.add_task(name, total=total)
-                bar.update(tasks[name], completed=done, total=total)
-
-            return report
-
-        yield named

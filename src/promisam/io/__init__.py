@@ -2,6 +2,7 @@
 
 from promisam.io.atomic import atomic_path, atomic_text
 from promisam.io.coordinates import to_xyz, to_zyx
+from promisam.io.copying import Fix, FixReport, fix
 from promisam.io.dataset import CheckReport, check
 from promisam.io.description import Description, describe
 from promisam.io.examples import ExampleSet, open_examples
@@ -20,6 +21,8 @@ __all__ = [
     "Description",
     "ExampleSet",
     "Finding",
+    "Fix",
+    "FixReport",
     "NamedPrompts",
     "Split",
     "atomic_path",
@@ -28,6 +31,7 @@ __all__ = [
     "check_writable",
     "describe",
     "find_cases",
+    "fix",
     "mask_coding",
     "open_examples",
     "read",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from promisam.core.errors import GridMismatch, InvalidSegmentation, UnsupportedFile
+from promisam.core.errors import GridMismatch, InvalidConfig, InvalidSegmentation, UnsupportedFile
 from promisam.core.grid import Grid
 from promisam.core.image import Image
 from promisam.core.segmentation import Segmentation
@@ -74,6 +74,22 @@ def read_labels(case: Case, grid: Grid, classes: Mapping[int, str], only: Collec
     return Segmentation(smallest(labels), grid, classes)
 
 
+def chosen_labels(labels: Sequence[int], names: Mapping[int, str], path: str | Path) -> tuple[int, ...]:
+    """The labels that are meant: those asked for, else all.
+
+    Raises:
+        InvalidConfig: for labels that the data set does not have, or that are given twice.
+    """
+    unknown = [value for value in labels if value not in names]
+    if unknown or len(set(labels)) != len(labels):
+        raise InvalidConfig(
+            f"the labels {', '.join(map(str, labels))} of {path}",
+            expected=f"some of {', '.join(f'{v} ({n})' for v, n in names.items())}, each once",
+            do="Choose among them.",
+        )
+    return tuple(labels) or tuple(names)
+
+
 def read_on(path: Path, grid: Grid) -> Segmentation:
     """A mask that lies on the grid of its image.
 
@@ -107,22 +123,29 @@ def place(grid: Grid) -> str:
     return f"{grid} at {origin}, directions {np.round(grid.direction, 4).tolist()}"
 
 
-def drawn_mask(path: Path, name: str, grid: Grid) -> np.ndarray:
-    """Where one file draws its class.
+def one_class(path: Path, name: str, mask: Segmentation) -> np.ndarray:
+    """Where a file draws the class that it is called after.
 
     Raises:
         InvalidSegmentation: when it holds several values, so that which of them is the class cannot be told.
-        GridMismatch: when it lies elsewhere than its image.
     """
-    labels = read_on(path, grid).labels
-    values = [int(v) for v in np.unique(labels) if v]
+    values = [int(v) for v in np.unique(mask.labels) if v]
     if len(values) > 1 and name not in INSTANCES:
         raise InvalidSegmentation(
             f"{path}, which draws {name} with {len(values)} values: {', '.join(map(str, values[:12]))}",
             expected="one value besides 0 in a mask that is called after one class",
             do="Make it 0 and 1, or name the file after its image alone if its values are the labels.",
         )
-    return np.asarray(labels != 0)
+    return mask.mask()
+
+
+def overlap(path: Path, names: tuple[str, str], samples: int) -> InvalidSegmentation:
+    """The error for a mask of the first class that covers some of the second."""
+    return InvalidSegmentation(
+        f"{path}, whose {names[0]} overlaps {names[1]} in {samples} samples",
+        expected="classes that do not overlap, since a label map holds one label per sample",
+        do="Choose the label of one of them, or separate the masks.",
+    )
 
 
 def _drawn(case: Case, grid: Grid, classes: Mapping[int, str], only: Collection[int]) -> np.ndarray:
@@ -130,15 +153,11 @@ def _drawn(case: Case, grid: Grid, classes: Mapping[int, str], only: Collection[
     for path, value in zip(case.masks, case.values, strict=True):
         if only and value not in only:
             continue
-        here = drawn_mask(path, classes[value], grid)
+        here = one_class(path, classes[value], read_on(path, grid))
         both = here & (labels != 0) & (labels != value)
         if both.any():
             other = int(labels[both][0])
-            raise InvalidSegmentation(
-                f"{path}, whose {classes[value]} overlaps {classes[other]} in {int(both.sum())} samples",
-                expected="classes that do not overlap, since a label map holds one label per sample",
-                do=f"Choose one of the labels {other} and {value}, or separate the masks"
-                f" ({other} is {classes[other]}, {value} is {classes[value]}).",
-            )
+            called = f"{classes[value]} (label {value})", f"{classes[other]} (label {other})"
+            raise overlap(path, called, int(both.sum()))
         labels[here] = value
     return smallest(labels)

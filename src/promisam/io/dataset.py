@@ -13,7 +13,7 @@ from promisam.core.errors import PromisamError
 from promisam.core.grid import Grid
 from promisam.core.image import Image
 from promisam.core.segmentation import Segmentation
-from promisam.io.cases import misplaced, read_image, read_labels
+from promisam.io.cases import chosen_labels, misplaced, read_image, read_labels
 from promisam.io.findings import Finding, refused
 from promisam.io.formats import format_of
 from promisam.io.layouts import Case, Dataset, find_cases
@@ -62,8 +62,11 @@ def check(
 
     Raises:
         UnreadableFile: when nothing is there, or its description cannot be followed.
+        InvalidConfig: for labels that the data set does not name.
     """
     dataset = find_cases(Path(path))
+    if dataset.classes:
+        chosen_labels(labels, dataset.classes, path)
     seen = Seen()
     findings = list(dataset.findings)
     for done, case in enumerate(dataset.cases):
@@ -209,7 +212,10 @@ def same_image(case: Case, first: Case) -> Finding:
         reason = f"a leak: the same content as {other}, which is in {' and '.join(torn)}"
         return Finding(str(case.images[0]), "error", reason, "Keep one: --fix keeps the first.")
     return Finding(
-        str(case.images[0]), "warning", f"the same content as {other}", "Keep one (--fix keeps the first), or give both one group."
+        str(case.images[0]),
+        "warning",
+        f"the same content as {other}",
+        "Keep one (--fix keeps the first), or give both one group.",
     )
 
 
@@ -217,7 +223,7 @@ def _unpaired(case: Case, findings: Sequence[Finding]) -> Iterator[Finding]:
     if not case.images:
         for mask in case.masks:
             yield Finding(str(mask), "error", "a mask without an image", f"Add the image {case.name}, or remove the mask.")
-    elif not case.masks and not any(f.case == case.name for f in findings if f.case):
+    elif not case.masks and not any(f.case == case.name for f in findings):
         do = f"Add the mask {case.name}, or remove the image."
         yield Finding(str(case.images[0]), "error", "an image without a mask", do)
 

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Protocol
 
 from promisam.core.errors import UnreadableFile
 from promisam.io.atomic import full_suffix
 
 _CHUNK = 1 << 20
 _SPLIT_IN_TWO = (".mhd", ".nhdr")  # headers whose samples stand in files beside them
-
-
-class _Digest(Protocol):
-    def update(self, data: bytes, /) -> None: ...
 
 
 def file_digest(path: Path) -> str:
@@ -25,10 +20,12 @@ def file_digest(path: Path) -> str:
     """
     digest = hashlib.sha256()
     try:
-        for file in _files(path):
+        for file in files_of(path):
             if file != path:
                 digest.update(f"\0{file.name}\0{file.stat().st_size}\0".encode())
-            _add(file, digest)
+            with file.open("rb") as stream:
+                while chunk := stream.read(_CHUNK):
+                    digest.update(chunk)
     except OSError as error:
         raise UnreadableFile(
             f"{path} ({error.strerror or error})", expected="a file or a folder that can be read", do="Check the path."
@@ -36,7 +33,12 @@ def file_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _files(path: Path) -> list[Path]:
+def files_of(path: Path) -> list[Path]:
+    """The files that make up an image: itself, the samples beside its header, or those of a DICOM folder.
+
+    Raises:
+        OSError: when it cannot be read.
+    """
     if path.is_dir():
         return sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
     if full_suffix(path) in _SPLIT_IN_TWO:
@@ -44,9 +46,3 @@ def _files(path: Path) -> list[Path]:
         beside = sorted(p for p in path.parent.iterdir() if p.is_file() and p != path and p.name in header)
         return [path, *beside]
     return [path]
-
-
-def _add(file: Path, digest: _Digest) -> None:
-    with file.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)

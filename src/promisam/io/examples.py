@@ -14,7 +14,7 @@ import numpy as np
 from promisam.core.errors import InvalidConfig, InvalidSegmentation, UnreadableFile
 from promisam.core.example import Example, Labelled
 from promisam.core.segmentation import Segmentation
-from promisam.io.cases import read_image, read_labels
+from promisam.io.cases import chosen_labels, read_image, read_labels
 from promisam.io.digest import file_digest
 from promisam.io.layouts import Case, Dataset, find_cases
 from promisam.io.reading import read_segmentation, smallest
@@ -76,7 +76,7 @@ def open_examples(path: str | Path, labels: Sequence[int] = (), group_by: str | 
     if group_by is not None:
         paired = _grouped(paired, group_by)
     names = dict(dataset.classes) or _held(paired)
-    chosen = _chosen(labels, names, path)
+    chosen = chosen_labels(labels, names, path)
     return ExampleSet(
         tuple(_example(case, dataset, chosen, names, exact=not labels) for case in paired),
         tuple(names[value] for value in chosen),
@@ -142,17 +142,6 @@ def _held(cases: Sequence[Case]) -> dict[int, str]:
             do="If the values number objects, make every object one label; else choose labels, or name them in a dataset.json.",
         )
     return dict(sorted(held.items()))
-
-
-def _chosen(labels: Sequence[int], names: Mapping[int, str], path: str | Path) -> tuple[int, ...]:
-    unknown = [value for value in labels if value not in names]
-    if unknown or len(set(labels)) != len(labels):
-        raise InvalidConfig(
-            f"the labels {', '.join(map(str, labels))} of {path}",
-            expected=f"some of {', '.join(f'{v} ({n})' for v, n in names.items())}, each once",
-            do="Choose among them.",
-        )
-    return tuple(labels) or tuple(names)
 
 
 def _example(case: Case, dataset: Dataset, chosen: tuple[int, ...], names: Mapping[int, str], *, exact: bool) -> Example:

@@ -21,6 +21,7 @@ class Finding:
         reason: what is wrong or unusual.
         do: the fix that is proposed.
         label: the label that it concerns; None when it concerns the file.
+        case: the case that it concerns, where that is known before its files are opened.
     """
 
     file: str
@@ -28,6 +29,7 @@ class Finding:
     reason: str
     do: str
     label: int | None = None
+    case: str = ""
 
 
 def refused(path: Path, error: PromisamError) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import numpy as np
 from promisam.core.errors import GridMismatch, InvalidSegmentation, PromisamError
 from promisam.core.grid import Grid
 from promisam.core.segmentation import Segmentation
-from promisam.io.cases import misplaced
+from promisam.io.cases import misplaced, one_class, overlap
 from promisam.io.formats import format_of
-from promisam.io.reading import flattened, read, read_segmentation
+from promisam.io.layouts import Case
+from promisam.io.reading import flattened, read, read_segmentation, smallest
 
 _HALF_A_SAMPLE = 0.5  # nearest neighbours stay the same samples up to here
 _SAME_ASPECT = 0.01  # of height to width, before and after a change of size
@@ -59,6 +61,74 @@ def proposal(path: Path, grid: Grid | None, otherwise: str) -> str:
     except PromisamError:
         return otherwise
     return f"--fix can do this: {'; '.join(done)}." if done else otherwise
+
+
+@dataclass(frozen=True)
+class MendedCase:
+    """The masks of a case, ready to be written.
+
+    Attributes:
+        masks: by class where files draw classes, else one, called "".
+        done: what was changed, by file.
+    """
+
+    masks: Mapping[str, Segmentation]
+    done: tuple[tuple[Path, str], ...]
+
+
+def mend_case(case: Case, classes: Mapping[int, str], grid: Grid, labels: Sequence[int]) -> MendedCase:
+    """Mend every mask of a case.
+
+    Args:
+        case: with at least one mask.
+        classes: value to name, as far as the data set names its labels.
+        grid: of its image.
+        labels: the only ones to keep; all without them.
+
+    Raises:
+        PromisamError: when one of them cannot be used without a decision by a person.
+    """
+    if case.values:
+        return _mend_classes(case, classes, grid, labels)
+    path = case.masks[0]
+    found = mend(path, grid)
+    held = [int(v) for v in np.unique(found.mask.labels) if v]
+    unnamed = [value for value in held if classes and value not in classes and not labels]
+    if unnamed:
+        raise InvalidSegmentation(
+            f"{path} with the labels {unnamed}, which the data set does not name",
+            expected=f"{', '.join(map(str, classes))}",
+            do="Name them, or choose labels with --label.",
+        )
+    surplus = [value for value in held if labels and value not in labels]
+    kept = np.where(np.isin(found.mask.labels, surplus), 0, found.mask.labels) if surplus else found.mask.labels
+    done = [(path, what) for what in found.done]
+    if surplus:
+        done.append((path, f"labels made background: {', '.join(map(str, surplus))}"))
+    return MendedCase({"": Segmentation(smallest(kept), grid)}, tuple(done))
+
+
+def _mend_classes(case: Case, classes: Mapping[int, str], grid: Grid, labels: Sequence[int]) -> MendedCase:
+    drawn: dict[str, np.ndarray] = {}
+    done: list[tuple[Path, str]] = []
+    for path, value in zip(case.masks, case.values, strict=True):
+        name = classes[value]
+        if labels and value not in labels:
+            done.append((path, f"left away, since {name} is not among the labels asked for"))
+            continue
+        found = mend(path, grid)
+        here = one_class(path, name, found.mask)
+        for other, there in drawn.items():
+            if other != name and (here & there).any():
+                raise overlap(path, (name, other), int((here & there).sum()))
+        if name in drawn:
+            done.append((path, f"merged with the other parts of {name}"))
+        drawn[name] = drawn.get(name, False) | here
+        done += [(path, what) for what in found.done]
+    if not drawn:  # of the labels asked for, none is in this image: that is knowledge too
+        drawn[classes[labels[0]]] = np.zeros(grid.shape, bool)
+    masks = {name: Segmentation(there.astype(np.uint8), grid) for name, there in drawn.items()}
+    return MendedCase(masks, tuple(done))
 
 
 def _cut(path: Path, error: InvalidSegmentation) -> Mended:

@@ -2,4 +2,6 @@
 
 METHODS: dict[str, str] = {
     "plain_sam": "promisam.methods.plain_sam:PlainSam",
+    "promise2d": "promisam.methods.promise2d:ProMISe2D",
+    "unet": "promisam.methods.unet:UNet",
 }

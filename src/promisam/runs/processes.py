@@ -12,8 +12,8 @@ from lightning_fabric import Fabric
 from promisam.core.errors import InvalidConfig
 from promisam.store import choose_device
 
-Precision = Literal["fp32", "bf16", "fp16"]
-_PRECISIONS: dict[Precision, str] = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+Precision = Literal["no", "bf16", "fp16"]
+_PRECISIONS: dict[Precision, str] = {"no": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ def read_record(folder: Path) -> RunRecord:
         data = content.pop("data")
         content.pop("format")
         split = {part: tuple(names) for part, names in data.pop("split").items()}
-        lists = {name: tuple(data.pop(name)) for name in ("labels", "classes", "warnings")}
+        lists: dict[str, Any] = {name: tuple(data.pop(name)) for name in ("labels", "classes", "warnings")}
         content["command"] = tuple(content["command"])
         return RunRecord(data=DataRecord(split=split, **lists, **data), **content)
     except OSError as error:

@@ -81,7 +81,7 @@ class Frame:
         """(x, y) of the frame to array indices (y, x) of the picture, the nearest on it."""
         scale = np.array([self.shape[1] / self.resized[1], self.shape[0] / self.resized[0]])
         found = (points_xy.detach().cpu().double().numpy() * scale)[:, ::-1]
-        return np.clip(found, 0, np.asarray(self.shape) - 1)
+        return np.asarray(np.clip(found, 0, np.asarray(self.shape) - 1))
 
     def restore(self, logits: Float[Tensor, "b k m m"]) -> Float[Tensor, "b k y x"]:
         """The decoder's logits on the picture's own pixels: enlarged to the frame, padding cut off, resized."""

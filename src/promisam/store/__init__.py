@@ -2,7 +2,7 @@
 
 from promisam.store.backbone import Device, Source, choose_device, load_sam
 from promisam.store.kinds import check_options, find_method, is_trainable
-from promisam.store.loading import load
+from promisam.store.loading import for_axes, load
 from promisam.store.trained import checkpoint_of, create, open_trained
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "choose_device",
     "create",
     "find_method",
+    "for_axes",
     "is_trainable",
     "load",
     "load_sam",

@@ -31,7 +31,7 @@ def load(
     """A method on a SAM, ready to use.
 
     Args:
-        weights: a name (`promisam weights list`) or a file; None for the default, or for those that a trained method belongs to.
+        weights: a name (`promisam weights list`) or a file; None for the default, or those of a trained method.
         method: a name in `METHODS`, "package.module:Class", or a trained method: its run folder or checkpoint.
         ndim: of the images; 3 wraps a method of pictures as `SliceWise`.
         device: "auto" takes a GPU where there is one.
@@ -63,4 +63,9 @@ def load(
                 do=f"Train it: promisam fit {method} DATASET -o RUN, then give RUN as the method.",
             )
         found = kind(source.sam()[0], options)
-    return SliceWise(found, report=slices) if ndim == 3 and found.ndim == 2 else found
+    return for_axes(found, ndim, slices)
+
+
+def for_axes(method: Segmenter, ndim: int, slices: Report | None = None) -> Segmenter:
+    """The method for images of that many axes: one of pictures goes through volumes slice by slice."""
+    return SliceWise(method, report=slices) if ndim == 3 and method.ndim == 2 else method

@@ -97,7 +97,7 @@ class Augmentation:
         """
         state = np.random.RandomState(int(torch.randint(2**31 - 1, (), generator=generator)))
         whole = labels.dtype.kind in "iu"
-        both = {"pixels": pixels, "labels": labels[None].astype(np.float32) if whole else labels}
+        both = {"pixels": pixels.copy(), "labels": (labels[None] if whole else labels).astype(np.float32)}
         geometry = Compose(self._geometry(pixels.shape[1:], free_axes(spacing or (1,) * (pixels.ndim - 1)), whole))
         moved = geometry.set_random_state(state=state)(both)
         found = np.asarray(moved["labels"][0] if whole else moved["labels"])

@@ -8,7 +8,7 @@ training sample from them (a random crop, random prompts). `loss` takes a batch 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ Arrays = Mapping[str, np.ndarray]
 Sample = Mapping[str, Tensor]
 
 
+@runtime_checkable
 class Trainable(Segmenter, Protocol):
     """A method that learns from examples.
 

@@ -340,7 +340,7 @@ class _Loop:
         options = {} if self.course.header is None else dict(self.course.header.options)
         return {"recipe": recipe, "examples": names, "per_step": self.per_step, "options": options}
 
-    def _steps_in(self, epochs: float) -> int:
+    def _steps_in(self, epochs: int) -> int:
         return math.ceil(epochs * len(self.course.training) / self.per_step)
 
     def _validations(self) -> set[int]:
@@ -357,5 +357,5 @@ class _Loop:
 
 def _alone(course: Course) -> Fabric:
     device = next(iter(course.method.network.parameters())).device
-    precision = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}[course.recipe.precision]
+    precision = {"no": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}[course.recipe.mixed_precision]
     return Fabric(accelerator=device.type, devices=1, precision=precision)  # type: ignore[arg-type]

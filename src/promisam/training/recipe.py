@@ -20,7 +20,7 @@ class Recipe(BaseModel):
         schedule: "constant"; "cosine" to zero; or "poly", (1 - t) ** 0.9, as nnU-Net.
         warmup: share of all steps over which the learning rate rises from zero.
         clip: largest norm of the gradient; 0 for no limit.
-        precision: of the network that is trained: "bf16" and "fp16" are mixed.
+        mixed_precision: of the network that is trained: "no" is float32 throughout.
         validate_every: epochs between validations (and checkpoints).
         patience: validations without a better score before training stops; 0 to never stop early.
         preview_every: validations between preview pictures; 0 for none.
@@ -39,7 +39,7 @@ class Recipe(BaseModel):
     schedule: Literal["constant", "cosine", "poly"] = "cosine"
     warmup: float = Field(0.05, ge=0, lt=1)
     clip: float = Field(1.0, ge=0)
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    mixed_precision: Literal["no", "bf16", "fp16"] = "no"
     validate_every: int = Field(5, ge=1)
     patience: int = Field(0, ge=0)
     preview_every: int = Field(1, ge=0)

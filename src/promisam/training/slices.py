@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from promisam.core import Example, Labelled
 from promisam.core.errors import GeometryError
 
@@ -55,7 +57,7 @@ class _Latest:
 def _slices(example: Example, labelled: Labelled, latest: _Latest) -> list[Example]:
     axis = labelled.image.grid.coarsest_axis
     others = tuple(a for a in range(3) if a != axis)
-    indices = labelled.truth.mask().any(axis=others).nonzero()[0].tolist()
+    indices = np.flatnonzero(labelled.truth.mask().any(axis=others)).tolist()
     return [
         Example(
             name=f"{example.name} {'zyx'[axis]}={index}",

@@ -10,10 +10,22 @@ from promisam.io.layouts.folders import dicom_folder, folder_of_images, images_a
 from promisam.io.layouts.listing import DESCRIPTION, listing
 from promisam.io.layouts.naming import stem_of
 from promisam.io.layouts.nnunet import nnunet
-from promisam.io.layouts.table import TABLE, table
+from promisam.io.layouts.table import CLASSES, TABLE, table
 from promisam.io.layouts.values import FOLD, SPLIT_WORDS, Case, Dataset, split_word
 
-__all__ = ["FOLD", "LAYOUTS", "SPLIT_WORDS", "Case", "Dataset", "Layout", "find_cases", "split_word", "stem_of"]
+__all__ = [
+    "CLASSES",
+    "FOLD",
+    "LAYOUTS",
+    "SPLIT_WORDS",
+    "TABLE",
+    "Case",
+    "Dataset",
+    "Layout",
+    "find_cases",
+    "split_word",
+    "stem_of",
+]
 
 Layout = Callable[[Path], Dataset | None]
 

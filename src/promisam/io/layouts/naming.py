@@ -72,7 +72,7 @@ def by_class(cases: Sequence[Case]) -> Classed:
             findings += [_taken_as(mask, classes[1]) for mask in case.masks if classes]
         else:
             classed.append(replace(case, masks=()))
-            findings += [_classless(mask, names) for mask, name in zip(case.masks, found, strict=True) if not name]
+            findings += [_classless(mask, case.name, names) for mask, name in zip(case.masks, found, strict=True) if not name]
     return Classed(tuple(classed), classes, tuple(findings))
 
 
@@ -135,17 +135,19 @@ def _taken_as(mask: Path, name: str) -> Finding:
     )
 
 
-def _classless(mask: Path, names: Sequence[str]) -> Finding:
+def _classless(mask: Path, case: str, names: Sequence[str]) -> Finding:
     if not names:
         return Finding(
             str(mask),
             "error",
             "one of several masks of its image, and its name gives no class",
             "Call the masks <image>__<class>, or name one of them in a CSV.",
+            case=case,
         )
     return Finding(
         str(mask),
         "error",
         f"its name gives no class, while others draw {', '.join(names)}; which of them its values mean cannot be told",
         "Call it <image>__<class>.",
+        case=case,
     )

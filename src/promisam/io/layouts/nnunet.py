@@ -112,7 +112,7 @@ def _incomplete(
     first = str(files[min(files)])
     if missing:
         which = ", ".join(f"{n:04d} ({channels[n]})" for n in missing)
-        return Finding(first, "error", f"case {name} lacks the channel {which}", "Add its file, or remove the case.")
+        return Finding(first, "error", f"case {name} lacks the channel {which}", "Add its file, or remove the case.", case=name)
     which = ", ".join(f"{n:04d}" for n in surplus)
     reason = f"case {name} has the channel {which}; {DESCRIPTION} names {len(channels)}"
-    return Finding(first, "error", reason, f"Name it in {DESCRIPTION}, or remove the file.")
+    return Finding(first, "error", reason, f"Name it in {DESCRIPTION}, or remove the file.", case=name)

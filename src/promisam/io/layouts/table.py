@@ -10,6 +10,7 @@ from pathlib import Path
 
 from promisam.core.errors import InvalidConfig, UnreadableFile
 from promisam.io.findings import Finding
+from promisam.io.layouts.listing import classes_of, read_json
 from promisam.io.layouts.naming import by_class, stem_of
 from promisam.io.layouts.values import Case, Dataset, split_word
 
@@ -20,6 +21,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "split": ("split", "fold", "set", "partition"),
     "name": ("id", "name", "case"),
 }
+CLASSES = "classes.json"  # beside it: {"1": "name", ...}
 JOINED = ";"  # between the masks, or the channels, of one case
 TABLE = "dataset.csv"  # the table of a folder that needs no naming
 _MANY = 20  # wrong lines that are listed one by one
@@ -35,7 +37,7 @@ class _Line:
 
 
 def table(path: Path) -> Dataset | None:
-    """A `.csv` file, or a folder that holds `dataset.csv`.
+    """A `.csv` file, or a folder that holds `dataset.csv`, beside which `classes.json` may name the labels.
 
     Raises:
         UnreadableFile: when it is no text, has no image column, or names one thing in two columns.
@@ -60,11 +62,13 @@ def table(path: Path) -> Dataset | None:
     ]
     findings = [*_unused(file, header, columns), *_imageless(file, lines)]
     classed = by_class(sorted(cases, key=lambda case: case.name))
+    beside = file.with_name(CLASSES)
+    named = file.name == TABLE and not classed.classes and beside.is_file()
     return Dataset(
         f"the table {file.name}",
         classed.cases,
         paired="mask" in columns,
-        classes=classed.classes,
+        classes=classes_of(beside, read_json(beside)) if named else classed.classes,
         findings=(*findings, *classed.findings),
     )
 

@@ -33,7 +33,7 @@ class Enlarge(nn.Module):
 class CrossPoints(nn.Module):
     """Three layers of cross-attention, one for each depth of the encoder: the latest first, the earlier ones enlarged.
 
-    As released; with features of 64 x 64 the last layer looks at 250 x 250 tokens, which takes about 1 GB per image in
+    As released; with features of 64 x 64 the last layer looks at 250 x 250 tokens, which takes 2 GB per image in
     training: `LightPoints` is the frugal form. Features narrower than the widest get a linear projection to its width, so
     that a plain ViT has none.
 
@@ -69,7 +69,8 @@ class CrossPoints(nn.Module):
         found, after = self.query_feat.weight.expand(len(levels[0]), -1, -1), []
         for level, embedding, layer in zip(levels, self.level_embedding.weight, self.layers, strict=True):
             values = level.flatten(2).transpose(1, 2) + embedding
-            positions = sine_positions(*level.shape[2:], level.shape[1], level.device).to(values)
+            _, width, h, w = level.shape
+            positions = sine_positions(h, w, width, level.device).to(values)
             found = layer(found, self.query_embedding.weight, values + positions, values)
             after.append(found)
         return after

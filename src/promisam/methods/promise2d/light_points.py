@@ -43,7 +43,8 @@ class LightPoints(nn.Module):
         """Numbers without bounds, before `Slots`."""
         maps = as_maps(features)
         queries = self.query_feat.weight.expand(len(maps[0]), -1, -1)
-        positions = sine_positions(*maps[0].shape[2:], WIDTH, queries.device).to(queries)
+        h, w = maps[0].shape[2:]
+        positions = sine_positions(h, w, WIDTH, queries.device).to(queries)
         parts = zip(maps[::-1], reversed(self.narrow), self.level_embedding.weight, self.layers, strict=True)
         for level, narrow, embedding, layer in parts:
             placed = narrow(level.flatten(2).transpose(1, 2)) + embedding + positions

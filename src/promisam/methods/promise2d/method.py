@@ -205,7 +205,7 @@ class ProMISe2D:
         return {
             **{name: value.cpu().half().numpy() for name, value in kept.items()},
             "shares": (shares * 255).round().byte().numpy(),
-            "area": self._area(frame).cpu().numpy(),
+            "area": self._area(frame)[0].cpu().numpy(),
         }
 
     def sample(self, kept: Arrays, generator: torch.Generator) -> dict[str, Tensor] | None:
@@ -248,7 +248,7 @@ class ProMISe2D:
             shifts = None if shift is None else shift.flatten(0, 1)
             each = embedding.repeat_interleave(classes, 0)
             logits = decode_shifted(self.sam, each, found.flatten(0, 1), labels.expand(b * classes, -1), shifts)
-            logits = logits.unflatten(0, (b, classes))
+            logits = logits.view(b, classes, *logits.shape[-2:])
             if self.config.distance_weight:
                 away = distance_loss(found, labels, batch["distance"], self.sam.side)
                 extra["distance"] = self.config.distance_weight * away

@@ -31,10 +31,11 @@ def plan(wanted: Sequence[int], spacing: Sequence[float | int], levels: int) -> 
     """Halve every axis while it stays long enough, the coarse ones once the others have become as coarse (nnU-Net's rule)."""
     lengths, steps, strides = list(wanted), list(spacing), []
     for _ in range(levels - 1):
-        finest = min(steps)
-        halved = [n >= 2 * SMALLEST and step < 2 * finest for n, step in zip(lengths, steps, strict=True)]
-        if not any(halved):
+        long = [n >= 2 * SMALLEST for n in lengths]
+        if not any(long):
             break
+        finest = min(step for step, enough in zip(steps, long, strict=True) if enough)
+        halved = [enough and step < 2 * finest for step, enough in zip(steps, long, strict=True)]
         strides.append(tuple(1 + yes for yes in halved))
         lengths = [-(-n // (1 + yes)) for n, yes in zip(lengths, halved, strict=True)]
         steps = [step * (1 + yes) for step, yes in zip(steps, halved, strict=True)]

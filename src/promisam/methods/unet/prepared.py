@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float16, Float32, Real
+from jaxtyping import Float16, Float32, Real, Shaped
 from torch import Tensor
 
 from promisam.core import Grid, Task
@@ -53,7 +53,7 @@ def matched(pixels: Real[np.ndarray, "c *grid"], task: Task) -> Real[np.ndarray,
     )
 
 
-def resized(array: Real[np.ndarray, "c *grid"], shape: Sequence[int]) -> Float32[np.ndarray, "c *working"]:
+def resized(array: Shaped[np.ndarray, "c *grid"], shape: Sequence[int]) -> Float32[np.ndarray, "c *working"]:
     """Linear, averaging where it shrinks, over the same extent (borders of the outermost samples kept)."""
     if array.shape[1:] == tuple(shape):
         return np.asarray(array, np.float32)

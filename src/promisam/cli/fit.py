@@ -1,0 +1,114 @@
+"""The `fit` command: a data set and a method in, a run folder out."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from promisam.cli.settings import settings
+
+if TYPE_CHECKING:
+    from promisam.training.loop import Event, Stopped
+
+
+def fit(
+    method: Annotated[str, typer.Argument(help="What to train: promise2d, unet, or package.module:Class.")],
+    dataset: Annotated[Path, typer.Argument(help="A folder with images/ and masks/, nnU-Net or MSD data, a CSV, a datalist.")],
+    out: Annotated[Path, typer.Option("--output", "-o", metavar="RUN", help="The run folder to write.")],
+    option: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="An option; may be repeated.")] = None,
+    config: Annotated[Path | None, typer.Option(metavar="YAML", help="A file of options; --set comes over it.")] = None,
+    label: Annotated[list[int] | None, typer.Option(min=1, help="Learn this label only; may be repeated.")] = None,
+    split: Annotated[
+        str | None, typer.Option(metavar="FILE|RATIOS", help="Which case is in which part. Default: 70,15,15 by group.")
+    ] = None,
+    group_by: Annotated[str | None, typer.Option(metavar="REGEX", help="Finds the patient in a case's name.")] = None,
+    weights: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="The SAM to stand on. Default: litemedsam.")] = None,
+    like: Annotated[str | None, typer.Option(metavar="NAME", help="The known weights that a FILE was trained like.")] = None,
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")] = "auto",
+    keep: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where embeddings are kept. Default: the cache.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run, or begin it if there is none.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Never touch the network.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Train a method on your labels. The checkpoint is chosen on held-out validation cases, never on test cases.
+
+    Runs unchanged under torchrun and SLURM. Stopped at any moment, --resume goes on to the same result.
+    """
+    from promisam.runs.fit import Request
+    from promisam.runs.fit import fit as run
+    from promisam.store import Source
+
+    request = Request(
+        method=method,
+        data=dataset,
+        out=out,
+        labels=tuple(label or ()),
+        group_by=group_by,
+        split=split,
+        options=settings(config, option or []),
+        source=Source(weights, device, like, offline=offline),
+        keep=keep,
+        resume=resume,
+        command=tuple(sys.argv),
+    )
+    first = int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) == 0
+    end: Stopped | None = None
+    with _shown(visible=first) as show:
+        for event in run(request):
+            end = show(event) or end
+    if first and end is not None:
+        _print_end(out, end, as_json=as_json)
+
+
+def _print_end(out: Path, end: Stopped, *, as_json: bool) -> None:
+    score = end.best_score if end.best_score == end.best_score and end.best_step >= 0 else None  # NaN without validation cases
+    if as_json:
+        record = {
+            "run": str(out),
+            "step": end.step,
+            "stopped": end.reason,
+            "validation_dice": score,
+            "best_step": end.best_step,
+        }
+        typer.echo(json.dumps(record, indent=2))
+        return
+    chosen = (
+        f"best validation Dice {score:.4f} after step {end.best_step}" if score is not None else "the last weights are kept"
+    )
+    typer.echo(f"{out}: {end.reason} after step {end.step}; {chosen}")
+    typer.echo(f"Next: promisam benchmark {out} DATASET, or promisam segment IMAGE --method {out}")
+
+
+@contextmanager
+def _shown(*, visible: bool) -> Iterator[Callable[[Event], Stopped | None]]:
+    """Bars with the time to go on a terminal; one line per validation anywhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from promisam.training.loop import Precomputed, Step, Stopped, Validated
+
+    console = Console(stderr=True, quiet=not visible)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        kept = bars.add_task("encoding", total=None, visible=False)
+        steps = bars.add_task("training", total=None, visible=False)
+
+        def show(event: Event) -> Stopped | None:
+            if isinstance(event, Precomputed):
+                bars.update(kept, completed=event.done, total=event.total, visible=event.done < event.total)
+            elif isinstance(event, Step):
+                text = f"training, epoch {event.epoch:.1f}, loss {event.loss:.4f}"
+                bars.update(steps, description=text, completed=event.number, total=event.steps, visible=True)
+            elif isinstance(event, Validated) and event.cases:
+                mark = ", the best so far" if event.best else ""
+                console.print(f"step {event.step}: validation Dice {event.score:.4f}{mark}", highlight=False)
+            return event if isinstance(event, Stopped) else None
+
+        yield show

@@ -1,0 +1,215 @@
+"""Training into a run folder: from a data set and choices to checkpoints, logs and a record of everything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from lightning_fabric import Fabric
+
+from promisam import zoo
+from promisam.core import Example, Task
+from promisam.core.errors import InvalidConfig, UnwritableOutput
+from promisam.io import ExampleSet, Split, open_examples, split_cases
+from promisam.runs.log import Log
+from promisam.runs.processes import Processes
+from promisam.runs.record import NAME, DataRecord, RunRecord, commit, read_record, versions
+from promisam.store import Source, check_options, create, find_method, is_trainable
+from promisam.training.checkpoint import Header, read_state
+from promisam.training.contract import Trainable
+from promisam.training.kept import Kept
+from promisam.training.loop import STATE, Course, Event, Stopped, train
+from promisam.training.recipe import Recipe
+from promisam.training.slices import pictures_of
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be trained.
+
+    Attributes:
+        method: a name in `METHODS`, or "package.module:Class".
+        data: a data set in one of the known layouts.
+        out: the run folder; it must be new, or hold the run to go on with.
+        labels: values of the data set to learn; empty for all.
+        group_by: an expression that finds the group in a case's name.
+        split: a file that says which case is in which part, or the ratios of train, val and test; None for the default.
+        options: of the method and of training, by name.
+        source: of the SAM, and the device.
+        keep: where precomputed arrays are kept; the user's cache by default.
+        resume: go on with the run in `out`, or begin it if there is none yet.
+        command: what was typed, for the record.
+    """
+
+    method: str
+    data: Path
+    out: Path
+    labels: tuple[int, ...] = ()
+    group_by: str | None = None
+    split: str | None = None
+    options: Mapping[str, object] = field(default_factory=dict)
+    source: Source = field(default_factory=Source)
+    keep: Path | None = None
+    resume: bool = False
+    command: tuple[str, ...] = ()
+
+
+def fit(request: Request) -> Iterator[Event]:
+    """Train; yields what happens, having written it to the run folder.
+
+    Under torchrun or SLURM every process calls this; the first one writes.
+
+    Raises:
+        InvalidConfig: for unknown options, and for a run that was begun with other ones.
+        UnwritableOutput: when the folder holds something already.
+        PromisamError: for what is wrong with the data, the weights or the training.
+    """
+    options, recipe = _options(request)
+    resume = request.resume and (request.out / STATE).is_file()
+    _check_folder(request.out, resume=resume, restart=request.resume)
+    data = open_examples(request.data, request.labels, request.group_by)
+    split = _split(request, data, recipe.seed)
+    by_name = {example.name: example for example in data.examples}
+    parts = [[by_name[name] for name in names] for names in (split.train, split.val)]
+    fabric = Processes.here().fabric(request.source.device, recipe.mixed_precision)
+    method, header, learned = _method(request, options, recipe, data, parts)
+    record = _record(request, header, recipe, data, split, fabric)
+    if resume:
+        _check_same(record, read_record(request.out))
+    elif fabric.is_global_zero:
+        record.write(request.out)
+    since = read_state(request.out / STATE)["standing"]["step"] if resume else -1
+    keep = request.keep or zoo.Cache.default().root / "precomputed"
+    course = Course(method, learned[0], learned[1], recipe, header, request.out, Kept(keep))
+    log = Log(request.out, since=since, preview_every=recipe.preview_every) if fabric.is_global_zero else nullcontext()
+    with log as writer:
+        for event in train(course, fabric, resume=resume):
+            if writer is not None:
+                writer.write(event)
+                if isinstance(event, Stopped):
+                    replace(record, result=asdict(event)).write(request.out)
+            yield event
+
+
+def _options(request: Request) -> tuple[dict[str, object], Recipe]:
+    """The method's options as given, and the whole recipe; a name belongs to either.
+
+    Raises:
+        InvalidConfig: for an unknown name.
+    """
+    kind, config_type = find_method(request.method)
+    if not is_trainable(kind):
+        raise InvalidConfig(
+            f"the method {request.method}, which does not learn", expected="a trainable method", do="Use it as it is."
+        )
+    own = {name: value for name, value in request.options.items() if name in config_type.model_fields}
+    rest = {name: value for name, value in request.options.items() if name not in own}
+    unknown = [name for name in rest if name not in Recipe.model_fields]
+    if unknown:
+        both = [*config_type.model_fields, *Recipe.model_fields]
+        _refuse(unknown[0], both)
+    recipe = check_options(Recipe, {**kind.recipe.model_dump(), **rest})
+    check_options(config_type, own)
+    return own, recipe
+
+
+def _refuse(name: str, known: Sequence[str]) -> None:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, known, n=1, cutoff=0.0)
+    raise InvalidConfig(f"the option {name!r}", expected=f"one of {', '.join(known)}", do=f"Did you mean {near[0]}?")
+
+
+def _check_folder(out: Path, *, resume: bool, restart: bool) -> None:
+    begun = out.is_dir() and any(out.iterdir())
+    if out.exists() and not out.is_dir():
+        raise UnwritableOutput(f"{out}, which is a file", expected="a folder", do="Choose another name.")
+    if begun and not resume and not (restart and (out / NAME).is_file()):
+        raise UnwritableOutput(
+            f"the folder {out}, in which there is something", expected="a new folder", do="Choose another, or pass --resume."
+        )
+
+
+def _split(request: Request, data: ExampleSet, seed: int) -> Split:
+    if request.split is None:
+        return split_cases(data.entries, seed=seed)
+    if Path(request.split).is_file():
+        return split_cases(data.entries, seed=seed, file=request.split)
+    try:
+        ratios = [float(part) for part in request.split.split(",")]
+    except ValueError:
+        raise InvalidConfig(
+            f"the split {request.split!r}", expected="a file that exists, or ratios such as 70,15,15", do="Check the path."
+        ) from None
+    return split_cases(data.entries, ratios, seed)
+
+
+def _method(
+    request: Request, options: Mapping[str, object], recipe: Recipe, data: ExampleSet, parts: list[list[Example]]
+) -> tuple[Trainable, Header, list[list[Example]]]:
+    """The method with a new network, its header, and what it learns from and is validated on."""
+    kind, _ = find_method(request.method)
+    volumes = parts[0] and parts[0][0].load().image.grid.ndim == 3
+    of_pictures = getattr(kind, "ndim", None) == 2
+    learned = [pictures_of(part) for part in parts] if volumes and of_pictures else parts
+    task = Task.of(learned[0], data.classes)
+    method, header = create(request.method, task, request.source, options, recipe.seed)
+    return method, header, learned
+
+
+def _record(request: Request, header: Header, recipe: Recipe, data: ExampleSet, split: Split, fabric: Fabric) -> RunRecord:
+    return RunRecord(
+        command=request.command,
+        method=header.method,
+        options=dict(header.options),
+        training=recipe.model_dump(),
+        task=_plain(asdict(header.task)),
+        backbone=None if header.backbone is None else asdict(header.backbone),
+        data=DataRecord(
+            path=str(request.data.resolve()),
+            layout=data.dataset.layout,
+            labels=data.labels,
+            group_by=request.group_by or "",
+            classes=data.classes,
+            split={"train": split.train, "val": split.val, "test": split.test},
+            how=split.how,
+            warnings=split.warnings,
+            content={example.name: example.content for example in data.examples},
+        ),
+        device=str(fabric.device),
+        processes=fabric.world_size,
+        versions=versions(),
+        commit=commit(),
+    )
+
+
+def _check_same(now: RunRecord, before: RunRecord) -> None:
+    """Refuse to go on with other choices than those that a run was begun with."""
+    for what in ("method", "options", "training", "task", "backbone"):
+        if _plain(getattr(now, what)) != _plain(getattr(before, what)):
+            raise InvalidConfig(
+                f"a run that was begun with other {what}: {_difference(getattr(before, what), getattr(now, what))}",
+                expected="the choices that stand in its run.json",
+                do="Begin a new run in another folder.",
+            )
+    if now.data.split != before.data.split or now.data.content != before.data.content:
+        raise InvalidConfig(
+            "a run that was begun with other cases", expected="the very data and split", do="Begin a new run in another folder."
+        )
+
+
+def _difference(before: Any, now: Any) -> str:  # noqa: ANN401 - JSON values
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        names = [name for name in {**before, **now} if _plain(before.get(name)) != _plain(now.get(name))]
+        return ", ".join(f"{name} {before.get(name)!r}, now {now.get(name)!r}" for name in names)
+    return f"{before!r}, now {now!r}"
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON values
+    """Tuples as lists, as JSON knows them."""
+    if isinstance(value, Mapping):
+        return {name: _plain(inner) for name, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, tuple | list) else value
