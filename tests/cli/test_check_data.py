@@ -49,3 +49,39 @@ def test_json(dataset, capsys):
 def test_nothing_there(tmp_path, capsys):
     assert call(tmp_path / "none") == 2
     assert "does not exist" in capsys.readouterr().err
+
+
+def test_several_labels(dataset, capsys):
+    assert call(dataset, "--label", "1", "--label", "2") == 0
+    told = capsys.readouterr().out
+    assert "label 2 is missing" in told
+    assert "label 1 is missing" not in told
+
+
+def test_a_label_below_1_is_refused(dataset, capsys):
+    assert call(dataset, "--label", "0") == 2
+    assert "--label" in capsys.readouterr().err
+
+
+def test_fix_writes_a_copy_and_ends_with_0(dataset, tmp_path_factory, capsys):
+    out = tmp_path_factory.mktemp("copy")
+    Image.fromarray(np.kron(np.eye(2, dtype=np.uint8), np.ones((20, 30), np.uint8))).save(dataset / "masks" / "c0.png")
+    assert call(dataset, "--fix", out) == 0
+    told = capsys.readouterr().out
+    assert f"c0: {dataset / 'masks' / 'c0.png'}: resized from 60 x 40 to 30 x 20, nearest neighbour" in told
+    assert "3 cases copied, 1 fixes, 0 duplicates dropped, 0 left out" in told
+    assert call(out) == 0
+
+
+def test_fix_ends_with_2_when_a_case_is_left_out(dataset, tmp_path_factory, capsys):
+    out = tmp_path_factory.mktemp("copy")
+    (dataset / "masks" / "c1.png").unlink()
+    assert call(dataset, "--fix", out, "--json") == 2
+    told = json.loads(capsys.readouterr().out)
+    assert told == json.loads((out / "fixes.json").read_text())
+    assert [finding["case"] for finding in told["left_out"]] == ["c1"]
+
+
+def test_fix_refuses_a_folder_that_holds_something(dataset, tmp_path, capsys):
+    assert call(dataset, "--fix", dataset / "images") == 2
+    assert "holds something" in capsys.readouterr().err

@@ -257,7 +257,7 @@ def test_kinds_that_the_weights_never_learned_are_refused_with_weights_that_did(
             named = caught.value.do.rpartition("--weights ")[2].rstrip(".")
             assert other in zoo.CATALOGUE[named].prompts
     if method.accepts:
-        scores(method, image, ask(image, learned))
+        scores(method, image, ask(image, learned if learned in method.accepts else next(iter(method.accepts))))
 
 
 def test_several_prompts_get_labels_in_their_order(kind):

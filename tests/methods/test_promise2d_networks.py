@@ -81,7 +81,7 @@ def test_a_batch_is_its_images(sam, form):
     points, shifts = module(features), shift(embedding)
     for i in range(B):
         alone = slice(i, i + 1)
-        assert torch.allclose(module([f[alone] for f in features]), points[alone], atol=1e-5)
+        assert torch.allclose(module([f[alone] for f in features]), points[alone], atol=1e-4)
         assert torch.allclose(shift(embedding[alone]), shifts[alone], atol=1e-6)
 
 

@@ -117,7 +117,7 @@ class _Data:
         cls, path: Path, record: RunRecord | None, labels: list[int] | None, group_by: str | None, wanted: Wanted
     ) -> _Data:
         """Read as the run read its data, unless told otherwise: fingerprints of cases depend on the labels that are read."""
-        from promisam.io.examples import open_examples
+        from promisam.io import open_examples
 
         learned = None if record is None else record.data
         values = labels or (list(learned.labels) if learned else [])

@@ -77,18 +77,17 @@ def _parts(
     found: ExampleSet, run: DataRecord | None, wanted: Wanted
 ) -> tuple[Mapping[str, Sequence[str]] | None, str, list[str]]:
     """Names by part, where they come from, and what speaks against them; the split that was typed goes first."""
-    from promisam.io.split import split_cases
+    from promisam.io import split_cases
 
     if wanted.split is None and run is not None:
         return run.split, "of the run's own split", list(run.warnings)
     if wanted.split is None and not found.splits:
         return None, "", []
-    entries = [(example.name, example.group, found.splits.get(example.name, "")) for example in found.examples]
-    ratios = None if wanted.split is None else _ratios(wanted.split)
-    if ratios is not None:  # what was typed stands above what the data set says
-        split = split_cases([(name, group, "") for name, group, _ in entries], ratios, wanted.seed)
+    ratios = None if wanted.split is None or Path(wanted.split).is_file() else _ratios(wanted.split)
+    if ratios is not None:
+        split = split_cases(found.entries, ratios, wanted.seed)
     else:
-        split = split_cases(entries, seed=wanted.seed, file=wanted.split)
+        split = split_cases(found.entries, seed=wanted.seed, file=wanted.split)
     names = {"train": split.train, "val": split.val, "test": split.test}
     return names, split.how, list(split.warnings) if wanted.split is not None or wanted.part is not None else []
 
@@ -124,10 +123,15 @@ def _of_part(
 
 
 def _same_data(examples: Iterable[Example], path: Path, run: DataRecord) -> bool:
-    """Whether the run saw this data set: by its place, or by the fingerprint of any case, since names alone may coincide."""
+    """Whether the run saw this data set: by its place, the fingerprint of any case, or the names of all.
+
+    Some equal names alone are no sign: everybody has a case_001.
+    """
+    if path.resolve() == Path(run.path).resolve():
+        return True
     contents = set(run.content.values())
-    here = run.path and path.exists() and Path(run.path).exists() and path.resolve() == Path(run.path).resolve()
-    return bool(here) or any(example.content in contents for example in examples)
+    examples = list(examples)
+    return {e.name for e in examples} == set(run.content) or any(e.content in contents for e in examples)
 
 
 def _learned(

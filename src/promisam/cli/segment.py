@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from promisam.cli.progress import progress_bars
 from promisam.cli.found_prompts import aimed, suggestions
+from promisam.cli.progress import progress_bars
 from promisam.cli.prompt_text import TypedPrompts, parse_box, parse_point
 from promisam.cli.segment_report import doubts, labels_of, print_report, provenance, window_of
 from promisam.core.errors import UnwritableOutput

@@ -44,7 +44,7 @@ class Split:
 
 def split_cases(
     cases: Sequence[Entry],
-    ratios: Sequence[float] = RATIOS,
+    ratios: Sequence[float | int] = RATIOS,
     seed: int = 0,
     file: str | Path | None = None,
     fold: int = 0,
@@ -77,7 +77,7 @@ def split_cases(
     return Split(parts["train"], parts["val"], parts["test"], how, lost)
 
 
-def _shares(ratios: Sequence[float]) -> tuple[float, float, float]:
+def _shares(ratios: Sequence[float | int]) -> tuple[float, float, float]:
     train, val, test = (*ratios, 0.0, 0.0, 0.0)[:3]
     if len(ratios) not in (2, 3) or not np.isfinite(ratios).all() or min(train, val) <= 0 or test < 0:
         raise InvalidConfig(

@@ -41,7 +41,7 @@ class Source:
         wanted = zoo.DEFAULT if self.weights is None else self.weights
         resolved = zoo.resolve(wanted, place, like=self.like, offline=self.offline, report=self.report)
         sam = load_sam(resolved, place, self.side)
-        name = resolved.name if self.like is None else str(self.weights)
+        name = resolved.name if self.like is None else str(Path(wanted).resolve())
         return sam.to(choose_device(self.device)), Backbone(name, fingerprint(sam), self.like or "", sam.side)
 
 

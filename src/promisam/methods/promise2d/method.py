@@ -117,8 +117,12 @@ class ProMISe2D:
 
     @property
     def accepts(self) -> frozenset[PromptKind]:
-        """Points, which it was trained with, and what the SAM's own weights learned."""
-        return self.sam.traits.prompts | {"points"}
+        """Points; and what the SAM's own weights learned, as long as its tokens are not shifted.
+
+        Shifted tokens learned points alone: boxes then lose half of their Dice (docs/methods/promise2d.md).
+        """
+        points = frozenset[PromptKind](("points",))
+        return points if self.config.shifts_tokens else points | self.sam.traits.prompts
 
     def prepare(self, image: Image) -> Image:
         """Through the window to 0..255."""
@@ -126,7 +130,7 @@ class ProMISe2D:
 
     def check(self, grid: Grid, prompts: Prompts) -> None:
         """Refuse prompts off the image, kinds that nothing learned, and classes that do not exist."""
-        advice = f"It stands on {self.sam.traits.name}, which never learned that: give points."
+        advice = "It was trained with points: give those, or use the method plain_sam on the same weights."
         check_prompts(self.accepts, grid, prompts, advice, automatic=self.automatic)
         self._class(prompts)
 
