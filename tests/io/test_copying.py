@@ -163,6 +163,12 @@ class TestGeometry:
         assert report.cases == ("a",)
         assert left(report)[0][1].startswith(f"{source / 'masks' / 'v.nii.gz'}: the mask lies elsewhere")
 
+    def test_a_mask_that_lies_half_on_its_image_is_left_out(self, source, out):
+        self.put(
+            source, OBLIQUE @ np.array([[1.0, 0, 0, -2], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]), labels=labels_xyz(1, 1)
+        )
+        assert mended(source, out).cases == ("a",)
+
     def test_a_label_that_would_vanish_is_left_out(self, source, out):
         finer = OBLIQUE @ np.diag([0.25, 0.25, 0.25, 1.0])
         labels = np.zeros((25, 21, 17), np.uint8)

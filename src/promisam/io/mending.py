@@ -18,7 +18,7 @@ from promisam.io.reading import flattened, read, read_segmentation, smallest
 
 _HALF_A_SAMPLE = 0.5  # nearest neighbours stay the same samples up to here
 _SAME_ASPECT = 0.01  # of height to width, before and after a change of size
-_INSIDE = 0.0  # share of the labelled samples that must lie on the image, or mask and image are not of one patient
+_INSIDE = 0.99  # share of the labelled samples that must lie on the image, or mask and image are not of one patient
 _NEAR = 0.1  # of the range: how far compression and smoothing move black and white
 _MOST_NEAR = 0.9  # share of the samples near black or white in a mask of two values
 _ROUNDING = 1e-3  # what a scaling in floating point costs
