@@ -263,6 +263,15 @@ def test_draws_and_cases_and_classes_differ():
     assert len({prompts.points_zyx.tobytes() for prompts in method.asked}) == 6
 
 
+def test_the_sides_of_boxes_move_differently_for_every_draw_case_and_class():
+    two = with_square(3, 4, 9) + with_square(15, 20, 9, label=2)
+    method = Bright()
+    benchmark(method, [example("a", two), example("b", two)], ["x", "y"], RANDOM[:1], draws=2)
+    tight = {1: np.array([[3, 4], [11, 12]]), 2: np.array([[15, 20], [23, 28]])}
+    moved = [p.box_zyx - tight[1 if p.box_zyx[0, 0] < 10 else 2] for p in method.asked]
+    assert len({tuple(np.round(m, 6).ravel()) for m in moved}) == len(moved) == 8
+
+
 def test_mean_and_sd_are_over_draws():
     result = benchmark(Bright(), several(), ["x", "y"], RANDOM, draws=4)
     row = one_row(result, protocol=RANDOM[0], label=None)
@@ -387,6 +396,13 @@ def test_impossible_requests(three, words, error, saying):
     asked = {"method": Bright(), "examples": three, "classes": ["s"], "protocols": [BOX], **words}
     with pytest.raises(error, match=saying):
         benchmark(**asked)
+
+
+def test_a_method_of_pictures_is_refused_on_volumes_before_it_encodes_one():
+    method = Bright()
+    with pytest.raises(GeometryError, match="3 axes for a method of 2"):
+        benchmark(method, [volume()], ["s"], [BOX])
+    assert method.encoded == 0
 
 
 def test_two_cases_of_one_name_and_two_units_are_refused(three):

@@ -222,6 +222,14 @@ def test_how_many_points_lie_on_and_off_the_object(n, positive, negative):
     assert prompts.target == "t"
 
 
+def test_no_sample_is_drawn_twice_while_there_are_others():
+    truth, on = picture(np.s_[0, :], np.s_[3, 1:], shape=(4, 5))
+    for seed in range(5):
+        points = random_points(truth, on, 18, generator(seed)).points_zyx
+        assert len(np.unique(points[:9], axis=0)) == len(points[:9]) == 9  # all nine of the object
+        assert len(np.unique(points[9:], axis=0)) == 9
+
+
 def test_points_are_uniform_over_the_samples():
     truth, on = picture(np.s_[0, 0:2], np.s_[2, 3], shape=(3, 4))
     drawn = [random_points(truth, on, 2, generator(seed)).points_zyx.astype(int) for seed in range(3000)]
