@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from promisam.core import Segmenter
     from promisam.evaluation import Benchmark
     from promisam.runs.record import RunRecord
+
+MODEL = "model.safetensors"
+UNKNOWN = "imported weights do not say what they were trained on: make sure that it was none of these cases"
 
 
 def benchmark(
@@ -80,6 +84,7 @@ def benchmark(
     run = _run_of(source)
     record = None if run is None else _record(run)
     data = _Data.open(dataset, record, label, group_by, Wanted(part, split, seed, allow_training_cases))
+    warnings = [*data.chosen.warnings, *([UNKNOWN] if run is not None and record is None else [])]
     with progress_bars() as progress:
         setup = _Setup(source, run, weights, like, method, device, offline, {"window": window, "precision": precision})
         found = setup.load(data.ndim, progress("weights"))
@@ -96,12 +101,12 @@ def benchmark(
             report=lambda done, of, _case: cases(done, of),
         )
     about = {"method": source, "data": str(dataset), "cases": data.chosen.how, **setup.about(found)}
-    about["warnings"] = list(data.chosen.warnings)
+    about["warnings"] = warnings
     written = write_benchmark(result, output, about, overwrite)
     if as_json:
         typer.echo(json.dumps(benchmark_record(result, about), indent=2, ensure_ascii=False, allow_nan=False))
     else:
-        _print(result, data.chosen, written[0])
+        _print(result, data.chosen, warnings, written[0])
 
 
 @dataclass(frozen=True)
@@ -172,10 +177,12 @@ def _run_of(source: str) -> Path | None:
     return path.parent if path.is_file() and (path.parent / "run.json").is_file() else None
 
 
-def _record(run: Path) -> RunRecord:
-    from promisam.runs.record import read_record
+def _record(run: Path) -> RunRecord | None:
+    """What a run learned from; imported weights do not say."""
+    from promisam.runs.record import NAME, read_record
 
-    return read_record(run)
+    imported = (run / MODEL).is_file() and not (run / NAME).exists()
+    return None if imported else read_record(run)
 
 
 def _settle() -> None:
@@ -188,9 +195,9 @@ def _settle() -> None:
         torch.mps.synchronize()
 
 
-def _print(result: Benchmark, chosen: Chosen, record: Path) -> None:
+def _print(result: Benchmark, chosen: Chosen, warnings: Sequence[str], record: Path) -> None:
     typer.echo(plain(f"{len(chosen.examples)} cases: {chosen.how}"))
     print_benchmark(result)
-    for warning in chosen.warnings:
+    for warning in warnings:
         typer.echo(plain(f"promisam: warning: {warning}"), err=True)
     typer.echo(plain(f"record: {record}"))

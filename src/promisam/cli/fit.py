@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from promisam.cli.progress import training_bars
 from promisam.cli.settings import settings
 
 if TYPE_CHECKING:
-    from promisam.training.loop import Event, Stopped
+    from promisam.training.loop import Stopped
 
 
 def fit(
@@ -60,55 +59,33 @@ def fit(
     )
     first = int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) == 0
     end: Stopped | None = None
-    with _shown(visible=first) as show:
+    worked = False
+    with training_bars(visible=first) as bars:
         for event in run(request):
-            end = show(event) or end
+            end = bars.show(event) or end
+            worked = worked or end is None
     if first and end is not None:
-        _print_end(out, end, as_json=as_json)
+        _print_end(out, end, worked=worked, as_json=as_json)
 
 
-def _print_end(out: Path, end: Stopped, *, as_json: bool) -> None:
+def _print_end(out: Path, end: Stopped, *, worked: bool, as_json: bool) -> None:
     score = end.best_score if end.best_score == end.best_score and end.best_step >= 0 else None  # NaN without validation cases
     if as_json:
         record = {
             "run": str(out),
             "step": end.step,
             "stopped": end.reason,
+            "worked": worked,
             "validation_dice": score,
             "best_step": end.best_step,
         }
         typer.echo(json.dumps(record, indent=2))
         return
     chosen = (
-        f"best validation Dice {score:.4f} after step {end.best_step}" if score is not None else "the last weights are kept"
+        f"best validation Dice {score:.4f} after step {end.best_step}"
+        if score is not None
+        else "the last weights are kept, since no validation case has anything to find"
     )
-    typer.echo(f"{out}: {end.reason} after step {end.step}; {chosen}")
+    how = {"finished": "finished", "early": "stopped early, for lack of a better validation,"}[end.reason]
+    typer.echo(f"{out}: {'' if worked else 'nothing to do, it had '}{how} after step {end.step}; {chosen}")
     typer.echo(f"Next: promisam benchmark {out} DATASET, or promisam segment IMAGE --method {out}")
-
-
-@contextmanager
-def _shown(*, visible: bool) -> Iterator[Callable[[Event], Stopped | None]]:
-    """Bars with the time to go on a terminal; one line per validation anywhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from promisam.training.loop import Precomputed, Step, Stopped, Validated
-
-    console = Console(stderr=True, quiet=not visible)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-        kept = bars.add_task("encoding", total=None, visible=False)
-        steps = bars.add_task("training", total=None, visible=False)
-
-        def show(event: Event) -> Stopped | None:
-            if isinstance(event, Precomputed):
-                bars.update(kept, completed=event.done, total=event.total, visible=event.done < event.total)
-            elif isinstance(event, Step):
-                text = f"training, epoch {event.epoch:.1f}, loss {event.loss:.4f}"
-                bars.update(steps, description=text, completed=event.number, total=event.steps, visible=True)
-            elif isinstance(event, Validated) and event.cases:
-                mark = ", the best so far" if event.best else ""
-                console.print(f"step {event.step}: validation Dice {event.score:.4f}{mark}", highlight=False)
-            return event if isinstance(event, Stopped) else None
-
-        yield show

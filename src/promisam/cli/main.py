@@ -13,8 +13,10 @@ from promisam.cli.check_data import check_data
 from promisam.cli.demo import demo
 from promisam.cli.evaluate import evaluate
 from promisam.cli.fit import fit
+from promisam.cli.import_method import import_method
 from promisam.cli.info import info
 from promisam.cli.predict import predict
+from promisam.cli.reproduce import reproduce
 from promisam.cli.segment import segment
 from promisam.cli.weights import weights
 from promisam.core.errors import PromisamError
@@ -35,8 +37,10 @@ app.command()(info)
 app.command()(check_data)
 app.command()(fit)
 app.command()(predict)
+app.command("import")(import_method)
 app.command()(evaluate)
 app.command()(benchmark)
+app.command()(reproduce)
 app.command()(demo)
 app.add_typer(weights, name="weights")
 

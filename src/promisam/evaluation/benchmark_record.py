@@ -137,6 +137,7 @@ def _row(row: Row, result: Benchmark) -> dict[str, Any]:
         "absent": row.absent,
         "false_positives": row.false_positives,
         "dice": _spread(row.dice),
+        "iou": _spread(row.iou),
         **surface,
         "seconds": asdict(row.seconds),
     }

@@ -101,6 +101,7 @@ class Row:
         absent: pairs whose image does not hold the class; in no mean.
         false_positives: of those, automatic answers that found something; None where the absent are not asked for.
         dice: Dice coefficient.
+        iou: intersection over union.
         nsd: surface Dice, one for each tolerance.
         seconds: of an interaction.
     """
@@ -115,6 +116,7 @@ class Row:
     absent: int
     false_positives: int | None
     dice: Spread
+    iou: Spread
     nsd: tuple[Spread, ...]
     seconds: Seconds
 
@@ -180,6 +182,7 @@ class Benchmark:
             absent=sum(t.status != "scored" for t in first),
             false_positives=None if protocol.sees_truth else sum(t.status == "false positive" for t in first),
             dice=_spread(scored, [t.score.dice for t in scored]),
+            iou=_spread(scored, [t.score.iou for t in scored]),
             nsd=tuple(_spread(scored, [t.score.nsd[place] for t in scored]) for place in range(len(self.tolerances))),
             seconds=Seconds.of(t.seconds for t in mine if t.seconds is not None),
         )

@@ -3,6 +3,7 @@
 from promisam.store.backbone import Device, Source, choose_device, load_sam
 from promisam.store.kinds import check_options, find_method, is_trainable
 from promisam.store.loading import for_axes, load
+from promisam.store.released import import_released
 from promisam.store.trained import checkpoint_of, create, open_trained
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "create",
     "find_method",
     "for_axes",
+    "import_released",
     "is_trainable",
     "load",
     "load_sam",

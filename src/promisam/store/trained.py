@@ -18,6 +18,8 @@ from promisam.training.checkpoint import Backbone, Header, read_header, read_int
 from promisam.training.contract import Trainable
 from promisam.training.loop import MODEL
 
+SAM = "sam.safetensors"  # beside a checkpoint that stands on a SAM of its own
+
 
 def checkpoint_of(method: str | Path) -> Path | None:
     """The checkpoint of a run folder, or the checkpoint itself; None for what names a method.
@@ -79,7 +81,7 @@ def open_trained(path: Path, source: Source, config: Mapping[str, object]) -> Tr
     options = check_options(config_type, {**header.options, **config})
     sam: Any = None
     if header.backbone is not None:
-        sam, given = _same(header.backbone, source).sam()
+        sam, given = _same(header.backbone, source, path.parent).sam()
         if given.fingerprint != header.backbone.fingerprint:
             raise WeightsError(
                 f"{path}, trained on {header.backbone.name} (fingerprint {header.backbone.fingerprint[:12]}), "
@@ -95,11 +97,13 @@ def open_trained(path: Path, source: Source, config: Mapping[str, object]) -> Tr
     return found
 
 
-def _same(backbone: Backbone, source: Source) -> Source:
-    """The source, with what it leaves open taken from the checkpoint."""
+def _same(backbone: Backbone, source: Source, folder: Path) -> Source:
+    """The source, with what it leaves open taken from the checkpoint; a SAM may lie in the folder beside it."""
+    beside = folder / backbone.name
+    named = beside if backbone.name == SAM and beside.is_file() else backbone.name
     return replace(
         source,
-        weights=backbone.name if source.weights is None else source.weights,
+        weights=named if source.weights is None else source.weights,
         like=source.like or (backbone.like or None if source.weights is None else None),
         side=source.side or backbone.side or None,
     )

@@ -8,6 +8,7 @@ training sample from them (a random crop, random prompts). `loss` takes a batch 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -77,3 +78,20 @@ class Trainable(Segmenter, Protocol):
         One without prompts for an automatic method, which answers all classes at once.
         """
         ...
+
+
+@dataclass(frozen=True)
+class Released:
+    """What a method's authors released: the answer of a method's `released(state)`, for the methods that have one.
+
+    Attributes:
+        sam: the tensors of the SAM in the file, under Meta's names.
+        own: the method's tensors, under the names of its network.
+        options: of the method's `Config`, by which it answers as the release does.
+        like: the known weights that the SAM was trained like.
+    """
+
+    sam: Mapping[str, Tensor]
+    own: Mapping[str, Tensor]
+    options: Mapping[str, object] = field(default_factory=dict)
+    like: str = "sam_vit_b"

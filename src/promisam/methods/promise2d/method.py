@@ -29,7 +29,7 @@ from promisam.core.errors import InvalidPrompt, NotFitted
 from promisam.methods.promise2d.config import Config
 from promisam.methods.promise2d.decoding import decode_shifted
 from promisam.methods.promise2d.distance_loss import distance_loss, signed_distance
-from promisam.methods.promise2d.official import official_loss
+from promisam.methods.promise2d.official import official_loss, split_official
 from promisam.methods.promise2d.pattern_shift import PatternShift
 from promisam.methods.promise2d.point_modules import PointModule, point_module
 from promisam.methods.promise2d.slots import slot_labels
@@ -39,7 +39,7 @@ from promisam.sam.model import Sam, fingerprint
 from promisam.sam.picture import device_of, encoder_precision, framed, frozen, prompt_tensors
 from promisam.spatial.users import random_points
 from promisam.training.augmentation import Augmentation
-from promisam.training.contract import Arrays
+from promisam.training.contract import Arrays, Released
 from promisam.training.losses import bce_dice
 from promisam.training.recipe import Recipe
 
@@ -93,6 +93,13 @@ class ProMISe2D:
         self.window = Window.parse(self.config.window)
         self._network = None if task is None else Network(self.sam, self.config, len(task.classes)).to(device_of(sam))
         self._fingerprint = ""
+
+    @classmethod
+    def released(cls, state: Mapping[str, Tensor]) -> Released:
+        """A file of the authors; answered as they do, but that tokens and points are those of the file."""
+        sam, own, facts = split_official(state)
+        form = {} if facts.form is None else {"form": facts.form, "points": facts.points}
+        return Released(sam, own, {"mode": facts.mode, "area": "frame", "opening": 5, **form})
 
     @property
     def network(self) -> Network:

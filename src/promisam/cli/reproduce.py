@@ -1,0 +1,73 @@
+"""The `reproduce` command: a published experiment on the user's own copy of its data."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from promisam.cli.progress import training_bars
+from promisam.cli.settings import settings
+
+if TYPE_CHECKING:
+    from promisam.reproduce import Comparison
+
+
+def reproduce(
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="promise2d.")],
+    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Of promise2d: polyps or isic2018.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="The folder of its data, in the layout that they come in.")],
+    out: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="A new folder for run, scores and results.")],
+    option: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="As of `fit`; repeatable.")] = None,
+    config: Annotated[Path | None, typer.Option(metavar="YAML", help="A file of options; --set comes over it.")] = None,
+    run: Annotated[
+        Path | None, typer.Option("--run", metavar="RUN", help="Score this run, or imported weights; nothing is trained.")
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help="The SAM to stand on. Default: the published one.")
+    ] = None,
+    like: Annotated[str | None, typer.Option(metavar="NAME", help="The known weights that a FILE was trained like.")] = None,
+    draws: Annotated[int, typer.Option(min=1, help="How often random prompts are drawn.")] = 5,
+    limit: Annotated[int | None, typer.Option(help="So many cases of each part only, to try it out.")] = None,
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")] = "auto",
+    keep: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where embeddings are kept. Default: the cache.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with what is in OUT.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Never touch the network.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
+) -> None:
+    """Run a published experiment on your copy of its data: our figures beside the published ones, and what differs.
+
+    results.md and results.json hold what is printed, benchmark/ every single score, run/ the trained method.
+    """
+    from promisam.reproduce import Comparison, Request, comparison_record, comparison_text, study
+    from promisam.reproduce import reproduce as start
+    from promisam.store import Source
+
+    request = Request(
+        study(method, experiment),
+        data,
+        out,
+        run,
+        settings(config, option or []),
+        Source(weights, device, like, offline=offline),
+        draws,
+        limit,
+        resume,
+        keep,
+        tuple(sys.argv),
+    )
+    end: Comparison | None = None
+    first = int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) == 0
+    with training_bars(visible=first) as bars:
+        for event in start(request, lambda done, of, _case: bars.count("scoring", done, of)):
+            if isinstance(event, Comparison):
+                end = event
+            else:
+                bars.show(event)
+    if end is not None:
+        record = json.dumps(comparison_record(end), indent=2, ensure_ascii=False, allow_nan=False)
+        typer.echo(record if as_json else comparison_text(end))

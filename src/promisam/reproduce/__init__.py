@@ -1,0 +1,19 @@
+"""Published experiments, run again by whoever has their data: ours beside theirs, and what differs."""
+
+from promisam.reproduce.catalogue import STUDIES, study
+from promisam.reproduce.comparison import Comparison, comparison_record, comparison_text
+from promisam.reproduce.run import Request, reproduce
+from promisam.reproduce.values import Part, Published, Study
+
+__all__ = [
+    "STUDIES",
+    "Comparison",
+    "Part",
+    "Published",
+    "Request",
+    "Study",
+    "comparison_record",
+    "comparison_text",
+    "reproduce",
+    "study",
+]

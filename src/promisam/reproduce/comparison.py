@@ -1,0 +1,95 @@
+"""Ours beside the published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from promisam.evaluation.benchmark_table import Spread
+from promisam.reproduce.values import Published, Study
+
+_DIFFERENCES = "What differs from the published protocol, so that the columns must not be compared digit by digit"
+
+
+@dataclass(frozen=True)
+class Reached:
+    """What was measured on one test part with one way of asking.
+
+    Attributes:
+        part: its name.
+        cases: that were scored.
+        prompt: how the method was asked.
+        from_truth: whether the prompts were made from the truth.
+        dice: over draws.
+        iou: over draws.
+        published: to stand beside; None where nothing was.
+    """
+
+    part: str
+    cases: int
+    prompt: str
+    from_truth: bool
+    dice: Spread
+    iou: Spread
+    published: Published | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An experiment, run again.
+
+    Attributes:
+        study: what was published.
+        rows: one for each test part and way of asking.
+        setup: method, weights, options and run, as they were.
+        notes: where the data are not what was published.
+    """
+
+    study: Study
+    rows: tuple[Reached, ...]
+    setup: Mapping[str, Any]
+    notes: Sequence[str]
+
+
+def comparison_record(found: Comparison) -> dict[str, Any]:
+    """As JSON values."""
+    return {
+        "experiment": f"{found.study.method} {found.study.name}",
+        "title": found.study.title,
+        "setup": dict(found.setup),
+        "rows": [asdict(row) for row in found.rows],
+        "data": list(found.notes),
+        "differences": list(found.study.differences),
+    }
+
+
+def comparison_text(found: Comparison) -> str:
+    """As Markdown: a table, then all that has to be known to read it."""
+    head = ["test part", "cases", "prompt", "Dice", "IoU", "published Dice", "published IoU"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for row in found.rows:
+        theirs = [f"{row.published.dice:.3f}", f"{row.published.iou:.3f}"] if row.published else ["none found", "none found"]
+        prompt = f"{row.prompt} (from the truth)" if row.from_truth else row.prompt
+        lines.append("| " + " | ".join([row.part, str(row.cases), prompt, _spread(row.dice), _spread(row.iou), *theirs]) + " |")
+    sources = sorted({row.published.source for row in found.rows if row.published})
+    setup = [f"{name}: {value}" for name, value in found.setup.items()]
+    blocks = [
+        f"# {found.study.method} on {found.study.title}",
+        "\n".join(lines),
+        _listed("As it was run", setup),
+        _listed("Where the data are not what was published", list(found.notes)),
+        _listed("The published figures", sources),
+        _listed(_DIFFERENCES, found.study.differences),
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _listed(title: str, lines: Sequence[str]) -> str:
+    return "\n".join([f"## {title}", "", *(f"* {line}" for line in lines)]) if lines else ""
+
+
+def _spread(one: Spread) -> str:
+    if one.mean is None:
+        return "n/a"
+    return f"{one.mean:.3f}" if one.sd is None else f"{one.mean:.3f} ± {one.sd:.3f}"

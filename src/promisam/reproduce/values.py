@@ -1,0 +1,76 @@
+"""What is known of a published experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Part:
+    """Cases that an experiment keeps together.
+
+    Attributes:
+        name: as it is called there.
+        cases: how many were published.
+        places: where images and masks lie below the data's folder, in the forms in which they are handed on; the first that is
+            there counts.
+    """
+
+    name: str
+    cases: int
+    places: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published result.
+
+    Attributes:
+        part: on which test part.
+        dice: mean over images.
+        iou: mean over images.
+        source: where it stands, and what is not known of it.
+    """
+
+    part: str
+    dice: float
+    iou: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Study:
+    """A published experiment.
+
+    Attributes:
+        method: a name in `METHODS`.
+        name: of the experiment, for the command line.
+        title: in words.
+        target: what is segmented.
+        train: to learn from.
+        tests: to report on.
+        val: to choose by; without one, a share of `train` is held out for it.
+        group: of a training case's file stem: cases of one group are never divided between training and validation.
+        weights: the SAM that was used.
+        prompt: how methods that need prompts are asked (`promisam.evaluation.Protocol`).
+        options: of method and training, where ours should not be the defaults.
+        published: results to stand beside ours.
+        differences: between our protocol and the published one, a sentence each.
+        data: where the data come from, and in which layout.
+    """
+
+    method: str
+    name: str
+    title: str
+    target: str
+    train: Part
+    tests: tuple[Part, ...]
+    val: Part | None = None
+    group: Callable[[str], str] = lambda _stem: ""
+    weights: str = "sam_vit_b"
+    prompt: str = "points:16"
+    options: Mapping[str, object] = field(default_factory=dict)
+    published: tuple[Published, ...] = ()
+    differences: tuple[str, ...] = ()
+    data: str = ""

@@ -1,0 +1,88 @@
+"""Weights that a method's authors released, made a checkpoint of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from promisam import __version__, zoo
+from promisam.core import Task
+from promisam.core.errors import InvalidConfig, PromisamError, UnwritableOutput, WeightsError
+from promisam.io.digest import file_digest
+from promisam.sam.checkpoint import fit, read_state, sam_from_state, write_state
+from promisam.sam.model import Sam, Traits, fingerprint
+from promisam.store.backbone import Source
+from promisam.store.kinds import check_options, find_method
+from promisam.store.trained import SAM
+from promisam.training.checkpoint import Backbone, Header, write_checkpoint
+from promisam.training.contract import Released
+from promisam.training.loop import MODEL
+
+
+def import_released(
+    method: str, file: Path, out: Path, classes: Sequence[str] = ("object",), source: Source | None = None
+) -> Header:
+    """Turn a released file into a folder that is used like a run.
+
+    The file holds a whole SAM beside the method's own tensors. Where that SAM is, tensor for tensor, the one that `source`
+    names or the installed one that the release began with, the checkpoint refers to it; else it is stored beside it.
+
+    Args:
+        method: a name in `METHODS` whose authors released weights.
+        file: as released; nothing in it is executed.
+        out: the folder to write.
+        classes: what it segments.
+        source: of the SAM, if it is known where that is.
+
+    Returns:
+        What the new checkpoint says of itself.
+
+    Raises:
+        InvalidConfig: for a method without released weights, or classes that do not fit them.
+        WeightsError: for a file that is not the method's, or a `source` with another SAM, naming both fingerprints.
+        UnwritableOutput: when the folder holds something already.
+    """
+    kind, config_type = find_method(method)
+    released = getattr(kind, "released", None)
+    if released is None:
+        raise InvalidConfig(
+            f"released weights of the method {method}", expected="a method whose authors released some", do="Try promise2d."
+        )
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UnwritableOutput(f"{out}, in which there is something", expected="a new folder", do="Choose another name.")
+    found: Released = released(read_state(file))
+    known = zoo.entry(found.like)
+    sam = sam_from_state(found.sam, Traits(found.like, known.scaling, known.prompts))
+    backbone, installed = _installed(sam, found.like, source)
+    options = check_options(config_type, found.options)
+    task = Task(tuple(classes), 2, 3, (1.0, 1.0), (sam.side, sam.side))
+    trained: Any = kind(sam, options, task)
+    fit(trained.network, found.own)
+    if not installed:
+        write_state(out / SAM, sam.state_dict())
+    facts = {"imported": file.name, "sha256": file_digest(file)}
+    header = Header(method, options.model_dump(mode="json"), task, backbone, __version__, facts)
+    write_checkpoint(out / MODEL, trained.network, header)
+    return header
+
+
+def _installed(sam: Sam, like: str, source: Source | None) -> tuple[Backbone, bool]:
+    """What the checkpoint says of its SAM, and whether that is to be found outside the folder."""
+    own = fingerprint(sam)
+    beside = Backbone(SAM, own, like, sam.side)
+    if source is not None and source.weights is not None:
+        given = source.sam()[1]
+        if given.fingerprint != own:
+            raise WeightsError(
+                f"{given.name} (fingerprint {given.fingerprint[:12]}) for a file that holds another SAM ({own[:12]})",
+                expected="the SAM that the release was trained on",
+                do="Leave --weights out: the file's own SAM is then kept beside the checkpoint.",
+            )
+        return given, True
+    with suppress(PromisamError):  # not installed: then it is kept
+        given = Source(like, "cpu", offline=True).sam()[1]
+        if given.fingerprint == own:
+            return given, True
+    return beside, False
