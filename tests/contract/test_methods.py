@@ -32,6 +32,7 @@ ALTERNATIVES = {
     "window": ["40,100", "lung"],
     "points": [3],
     "distance_weight": [0.5],
+    "mask": [0, 2],
     "opening": [5],
     "variants": [2],
     "side": [32],

@@ -29,12 +29,14 @@ class Traits:
         scaling: "meta" takes Meta's mean and deviation off 0..255; "unit" stretches each image to 0..1.
         prompts: the kinds of prompt that the weights learned.
         sha256: of the file that they came from; empty for weights that came from no file.
+        multimask: whether the mask tokens after the first were trained, which answer ambiguous prompts.
     """
 
     name: str = "untrained"
     scaling: Literal["meta", "unit"] = "meta"
     prompts: frozenset[PromptKind] = field(default_factory=lambda: frozenset[PromptKind](("points", "box", "mask")))
     sha256: str = ""
+    multimask: bool = True
 
     @property
     def antialias(self) -> bool:

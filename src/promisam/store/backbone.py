@@ -48,7 +48,7 @@ class Source:
 def load_sam(resolved: zoo.Resolved, cache: zoo.Cache, side: int | None = None) -> Sam:
     """The SAM in a verified file; a file of the cache is converted to safetensors once and read from there later."""
     entry = resolved.entry
-    traits = Traits(resolved.name, entry.scaling, entry.prompts, resolved.sha256)
+    traits = Traits(resolved.name, entry.scaling, entry.prompts, resolved.sha256, entry.multimask)
     state = _state(resolved, cache)
     _check_family(infer(state), entry)
     return sam_from_state(state, traits, side)

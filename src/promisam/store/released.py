@@ -54,7 +54,7 @@ def import_released(
         raise UnwritableOutput(f"{out}, in which there is something", expected="a new folder", do="Choose another name.")
     found: Released = released(read_state(file))
     known = zoo.entry(found.like)
-    sam = sam_from_state(found.sam, Traits(found.like, known.scaling, known.prompts))
+    sam = sam_from_state(found.sam, Traits(found.like, known.scaling, known.prompts, multimask=known.multimask))
     backbone, installed = _installed(sam, found.like, source)
     options = check_options(config_type, found.options)
     task = Task(tuple(classes), 2, 3, (1.0, 1.0), (sam.side, sam.side))

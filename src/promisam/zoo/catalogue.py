@@ -64,6 +64,7 @@ class Entry:
         family: architecture of the image encoder.
         licence: SPDX identifier.
         note: one sentence for people.
+        multimask: whether it was trained to answer an ambiguous prompt with several masks.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Entry:
     family: Family
     licence: str
     note: str
+    multimask: bool = True
 
 
 def entry(name: str) -> Entry:
@@ -133,6 +135,7 @@ CATALOGUE: dict[str, Entry] = {
             family="tinyvit",
             licence="Apache-2.0",
             note="Small and quick; medical images of every kind; boxes only.",
+            multimask=False,
         ),
         Entry(
             name="medsam_vit_b",
@@ -152,6 +155,7 @@ CATALOGUE: dict[str, Entry] = {
             family="vit_b",
             licence="Apache-2.0",
             note="MedSAM; medical images of every kind; boxes only; to be fetched by hand.",
+            multimask=False,
         ),
         Entry(
             name="mobile_sam",

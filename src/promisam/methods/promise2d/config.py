@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,7 +19,11 @@ class Config(BaseModel):
         area: whether found points lie on the picture (ours) or anywhere in the padded frame (as released).
         distance_weight: of a second loss that pulls points to their side of the border (ours); 0 as released.
         start: "zero" begins with SAM as it is (ours), "random" as released.
+        mask: which of the decoder's masks is trained and answered: 1 as released, the first of those for ambiguous prompts, or
+            0, that for clear ones. "auto" is 1, or 0 on weights that were trained to give one mask only (ours).
         loss: "logits" takes the sigmoid once (ours); "official" twice, with the release's smoothing and clamp.
+        smooth: whether masks of shifted tokens are freed from the pattern of four cells that the decoder's up-sampling leaves
+            on them (ours).
         opening: side of the box that masks are opened with, in cells of the decoder's masks: 5 in the release's evaluation,
             0 for none (ours, since the release tuned it by data set).
         variants: how many versions of each training image are encoded: one as it is, the others augmented (ours; the release
@@ -37,7 +41,9 @@ class Config(BaseModel):
     area: Literal["picture", "frame"] = "picture"
     distance_weight: float = Field(0.0, ge=0)
     start: Literal["zero", "random"] = "zero"
+    mask: Literal["auto"] | Annotated[int, Field(ge=0)] = "auto"
     loss: Literal["logits", "official"] = "logits"
+    smooth: bool = True
     opening: int = Field(0, ge=0, le=31)
     variants: int = Field(4, ge=1)
     precision: Literal["float32", "bfloat16"] = "float32"

@@ -25,7 +25,8 @@ from promisam.core import (
     check_ndim,
     check_prompts,
 )
-from promisam.core.errors import InvalidPrompt, NotFitted
+from promisam.core.errors import InvalidConfig, InvalidPrompt, NotFitted
+from promisam.methods.promise2d.cleaning import opened, smoothed
 from promisam.methods.promise2d.config import Config
 from promisam.methods.promise2d.decoding import decode_shifted
 from promisam.methods.promise2d.distance_loss import distance_loss, signed_distance
@@ -91,15 +92,23 @@ class ProMISe2D:
         self.config = config or Config()
         self.task = task
         self.window = Window.parse(self.config.window)
+        self.token = self._token(sam)
         self._network = None if task is None else Network(self.sam, self.config, len(task.classes)).to(device_of(sam))
         self._fingerprint = ""
+
+    def _token(self, sam: Sam) -> int:
+        wanted, known = self.config.mask, sam.mask_decoder.shape.masks
+        token = int(sam.traits.multimask) if wanted == "auto" else wanted
+        if token >= known:
+            raise InvalidConfig(f"the mask token {token}", expected=f"0 to {known - 1}", do="Leave it to auto.")
+        return token
 
     @classmethod
     def released(cls, state: Mapping[str, Tensor]) -> Released:
         """A file of the authors; answered as they do, but that tokens and points are those of the file."""
         sam, own, facts = split_official(state)
         form = {} if facts.form is None else {"form": facts.form, "points": facts.points}
-        return Released(sam, own, {"mode": facts.mode, "area": "frame", "opening": 5, **form})
+        return Released(sam, own, {"mode": facts.mode, "mask": 1, "area": "frame", "smooth": False, "opening": 5, **form})
 
     @property
     def network(self) -> Network:
@@ -165,13 +174,15 @@ class ProMISe2D:
                 given.get("points_xy"),
                 given.get("labels"),
                 None if shift is None else shift[:, chosen],
+                self.token,
                 boxes_xyxy=given.get("boxes_xyxy"),
                 masks=given.get("masks"),
             )
         else:
             labels = slot_labels(self.config.points).to(encoded.points_xy.device).expand(len(encoded.points_xy), -1)
-            logits = decode_shifted(self.sam, encoded.embedding, encoded.points_xy, labels, None if shift is None else shift[0])
-        restored = encoded.frame.restore(self._opened(logits)[None])[0]
+            shifts = None if shift is None else shift[0]
+            logits = decode_shifted(self.sam, encoded.embedding, encoded.points_xy, labels, shifts, self.token)
+        restored = encoded.frame.restore(self._cleaned(logits)[None])[0]
         return Scores(restored.float().cpu().numpy(), encoded.grid)
 
     def suggest(self, encoded: EncodedPicture) -> list[Prompts]:
@@ -258,7 +269,7 @@ class ProMISe2D:
             labels = slot_labels(self.config.points).to(found.device)
             shifts = None if shift is None else shift.flatten(0, 1)
             each = embedding.repeat_interleave(classes, 0)
-            logits = decode_shifted(self.sam, each, found.flatten(0, 1), labels.expand(b * classes, -1), shifts)
+            logits = decode_shifted(self.sam, each, found.flatten(0, 1), labels.expand(b * classes, -1), shifts, self.token)
             logits = logits.view(b, classes, *logits.shape[-2:])
             if self.config.distance_weight:
                 away = distance_loss(found, labels, batch["distance"], self.sam.side)
@@ -266,7 +277,7 @@ class ProMISe2D:
         else:
             if shift is not None:
                 shift = shift[torch.arange(len(shift), device=shift.device), batch["class"]]
-            logits = decode_shifted(self.sam, embedding, batch["points_xy"], batch["labels"], shift)[:, None]
+            logits = decode_shifted(self.sam, embedding, batch["points_xy"], batch["labels"], shift, self.token)[:, None]
         parts = bce_dice(logits, truth) if self.config.loss == "logits" else official_loss(logits, truth)
         return {**parts, **extra}
 
@@ -309,14 +320,10 @@ class ProMISe2D:
     def _shift(self, embedding: Float[Tensor, "b c h w"]) -> Float[Tensor, "b classes tokens c"] | None:
         return None if self.network.shift is None else self.network.shift(embedding)
 
-    def _opened(self, logits: Float[Tensor, "c y x"]) -> Float[Tensor, "c y x"]:
-        """Opening of the masks at every threshold at once: the largest of the smallest neighbours."""
-        size = self.config.opening
-        if size < 2:
-            return logits
-        before, after = (size - 1) // 2, size // 2
-        lower = -F.max_pool2d(F.pad(-logits[None], (before, after, before, after), value=-torch.inf), size, 1)
-        return F.max_pool2d(F.pad(lower, (after, before, after, before), value=-torch.inf), size, 1)[0]
+    def _cleaned(self, logits: Float[Tensor, "c y x"]) -> Float[Tensor, "c y x"]:
+        if self.config.smooth and self.config.shifts_tokens:
+            logits = smoothed(logits)
+        return logits if self.config.opening < 2 else opened(logits, self.config.opening)
 
     def _class(self, prompts: Prompts) -> int:
         if prompts.target in self.classes:

@@ -1,0 +1,167 @@
+"""Every trainable method on the same small real sets, splits and budget, beside the U-Net.
+
+    python benchmarks/few_labels.py --work FOLDER [--data ../shared/data] [--sets hc18 ...] [--methods ips ...] [--out CSV]
+
+Each row is two commands, `fit` and then `benchmark` on the test cases, which stand in the row, so that it can be made again by
+hand. Test cases are those of the default split (70:15:15 by group, seed 0); the checkpoint is chosen on its validation part. A
+row that is there already is not measured again, and an interrupted training goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import resource
+import shlex
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+# Epochs so that a training takes less than 30 minutes of one core; chosen before any test case was looked at.
+IPS = {"hc18": (8, 150), "isic2018_512": (4, 40), "minijsrt_lung": (4, 60), "cvc_clinicdb": (8, 60)}  # variants, epochs
+APM = {"hc18": 55, "isic2018_512": 12, "minijsrt_lung": 35, "cvc_clinicdb": 23}  # epochs
+UNET = {"hc18": 200, "isic2018_512": 50, "minijsrt_lung": 130, "cvc_clinicdb": 90}  # epochs
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method on one set with one kind of prompt."""
+
+    dataset: str
+    method: str
+    prompt: str
+    prompt_from_truth: bool
+    train: int
+    val: int
+    test: int
+    val_dice: float
+    best_step: int
+    steps: int
+    draws: int
+    dice: float
+    dice_sd: float | None
+    dice_low: float
+    dice_high: float
+    nsd_2px: float
+    fit_cpu_minutes: float
+    fit: str
+    benchmark: str
+
+
+def options(method: str, dataset: str) -> list[str]:
+    """What is set for a method; the rest are its defaults."""
+    frozen = ["precision=bfloat16"]
+    variants, epochs = IPS[dataset]
+    light = [*frozen, "form=light", "variants=4", f"epochs={APM[dataset]}", f"validate_every={APM[dataset] // 5}"]
+    return {
+        "ips": ["mode=ips", *frozen, f"variants={variants}", f"epochs={epochs}", f"validate_every={epochs // 10}"],
+        "apm": ["mode=apm", *light],
+        "apm+ips": ["mode=apm+ips", *light],
+        "apm+ips anchored": ["mode=apm+ips", *light, "anchored=true"],
+        "apm+ips distance": ["mode=apm+ips", *light, "distance_weight=1"],
+        "apm untrained": ["mode=apm", *frozen, "form=light", "variants=1", "epochs=0"],
+        "apm+ips untrained": ["mode=apm+ips", *frozen, "form=light", "variants=1", "epochs=0"],
+        "unet": ["width=16", f"epochs={UNET[dataset]}", f"validate_every={UNET[dataset] // 10}"],
+    }[method]
+
+
+METHODS = ("ips", "apm", "apm untrained", "unet", "apm+ips", "apm+ips untrained")
+MORE = ("apm+ips anchored", "apm+ips distance")
+
+
+def main() -> None:
+    arguments = parse()
+    done = read(arguments.out)
+    for dataset in arguments.sets:
+        for method in arguments.methods:
+            if not any((row["dataset"], row["method"]) == (dataset, method) for row in done):
+                rows = measure(dataset, method, arguments.data / dataset / "index.csv", arguments.work)
+                done += [{name: "" if value is None else str(value) for name, value in asdict(row).items()} for row in rows]
+                write(arguments.out, done)
+                print(
+                    *(f"{r.dataset:14} {r.method:18} {r.prompt:10} {r.dice:.3f} {r.dice_sd or 0:.3f}" for r in rows), sep="\n"
+                )
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared" / "data")
+    parser.add_argument("--sets", nargs="+", default=list(IPS), choices=list(IPS))
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=[*METHODS, *MORE])
+    parser.add_argument("--work", type=Path, required=True, help="where run folders go")
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".csv"))
+    return parser.parse_args()
+
+
+def measure(dataset: str, method: str, data: Path, work: Path) -> list[Row]:
+    """Train and score."""
+    run = work / f"{dataset}_{method.replace(' ', '_')}"
+    scores = run.with_name(f"{run.name}_benchmark")
+    kind = "unet" if method == "unet" else "promise2d"
+    fit = ["fit", kind, str(data), "-o", str(run), *(w for o in options(method, dataset) for w in ("--set", o)), "--resume"]
+    minutes = promisam(fit) / 60
+    prompts = ["points:16"] if method == "ips" else ["auto"]
+    test = ["benchmark", str(run), str(data), *(w for p in prompts for w in ("--prompt", p)), "-o", str(scores), "--overwrite"]
+    promisam(test)
+    record = json.loads((run / "run.json").read_text())
+    split, result = record["data"]["split"], record["result"]
+    shown = {str(data): f"{dataset}/index.csv", str(run): "RUN"}
+    told = [shlex.join(shown.get(word, word) for word in command) for command in (fit[:-1], test[:-3])]
+    return [
+        Row(
+            dataset=dataset,
+            method=method,
+            prompt=row["prompt"],
+            prompt_from_truth=row["prompt_from_truth"],
+            train=len(split["train"]),
+            val=len(split["val"]),
+            test=row["scored"],
+            val_dice=round(result["best_score"], 4),
+            best_step=result["best_step"],
+            steps=result["step"],
+            draws=row["draws"],
+            dice=round(row["dice"]["mean"], 4),
+            dice_sd=row["dice"]["sd"] and round(row["dice"]["sd"], 4),
+            dice_low=round(row["dice"]["interval_95"][0], 4),
+            dice_high=round(row["dice"]["interval_95"][1], 4),
+            nsd_2px=round(row["nsd_2px"]["mean"], 4),
+            fit_cpu_minutes=round(minutes, 1),
+            fit=f"promisam {told[0]}",
+            benchmark=f"promisam {told[1]}",
+        )
+        for row in json.loads((scores / "benchmark.json").read_text())["rows"]
+    ]
+
+
+def promisam(words: list[str]) -> float:
+    """Run the command line on one thread; the seconds of processor time that it took."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    begun = time.perf_counter()
+    code = "import sys; from promisam.cli.main import run; run(sys.argv[1:])"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-c", code, *words, "--device", "cpu"], env=environment, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(f"{words[0]}: {time.perf_counter() - begun:.0f} s", file=sys.stderr)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write(path: Path, rows: list[dict[str, str]]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""Options of ProMISe-2D that change what the method answers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import tiny_sam
+from promisam.core import Grid, Image, Prompts, Task
+from promisam.core.errors import InvalidConfig
+from promisam.methods.promise2d.cleaning import smoothed
+from promisam.methods.promise2d.config import Config
+from promisam.methods.promise2d.method import ProMISe2D
+
+GRID = Grid.of_picture((40, 64))
+
+
+def answer(sam, **options):
+    torch.manual_seed(0)
+    method = ProMISe2D(sam, Config(mode="ips", **options), Task())
+    with torch.no_grad():
+        for parameter in method.network.parameters():
+            parameter.normal_(0, 0.1)
+    image = Image(np.random.default_rng(0).integers(0, 255, (3, 40, 64)).astype(np.uint8), GRID)
+    prompts = Prompts(GRID).click((10, 20)).click((30, 50), False)
+    return method.decode(method.encode(image), prompts).logits
+
+
+def test_the_mask_is_one_that_the_weights_learned():
+    several, one = tiny_sam.tiny(), tiny_sam.tiny(multimask=False)
+    assert np.array_equal(answer(several), answer(several, mask=1))
+    assert np.array_equal(answer(one), answer(one, mask=0))
+    assert not np.allclose(answer(one), answer(one, mask=1))
+    with pytest.raises(InvalidConfig, match="0 to 3"):
+        answer(one, mask=4)
+
+
+def test_smoothing_takes_the_pattern_of_the_up_sampling_and_moves_nothing():
+    y, x = torch.meshgrid(torch.arange(32.0), torch.arange(40.0), indexing="ij")
+    slope = (0.3 * x - 0.2 * y + 1)[None]
+    pattern = torch.tensor([1.0, -2.0, 4.0, -3.0]).repeat(10)[None, None] * torch.tensor([1.0, -1.0]).repeat(16)[None, :, None]
+    inner = (slice(None), slice(2, -2), slice(2, -2))
+    assert torch.allclose(smoothed(slope + pattern)[inner], slope[inner], atol=1e-4)
+
+
+def test_opening_removes_what_is_thin():
+    open_, plain = answer(tiny_sam.tiny(), opening=3), answer(tiny_sam.tiny())
+    assert (open_ <= plain + 1e-5).all()
+    assert (open_ < plain - 1e-3).any()
