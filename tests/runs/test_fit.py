@@ -80,8 +80,9 @@ def test_killed_and_resumed_is_uninterrupted(place, whole, patch, request):
     assert equal(tensors(place / run / MODEL), tensors(whole / MODEL))
     states = [torch.load(folder / "resume.pt", weights_only=True) for folder in (place / run, whole)]
     assert equal(states[0]["network"], states[1]["network"])
-    rows = [[r["step"] for r in csv.DictReader((folder / "metrics.csv").open())] for folder in (place / run, whole)]
-    assert rows[0] == rows[1]
+    for table in ("metrics.csv", "validation.csv"):
+        rows = [[{**r, "seconds": ""} for r in csv.DictReader((folder / table).open())] for folder in (place / run, whole)]
+        assert rows[0] == rows[1]
 
 
 def test_two_processes_are_one_with_the_doubled_batch(place):
@@ -93,6 +94,11 @@ def test_two_processes_are_one_with_the_doubled_batch(place):
     assert two.returncode == 0, two.stderr
     assert equal(tensors(place / "two" / MODEL), tensors(place / "one" / MODEL), 1e-5)
     assert json.loads((place / "two" / "run.json").read_text())["processes"] == 2
+    scored = [list(csv.DictReader((place / run / "validation.csv").open())) for run in ("one", "two")]
+    for alone, shared in zip(*scored, strict=True):
+        assert [shared["step"], shared["cases"]] == [alone["step"], alone["cases"]] == [alone["step"], "4"]
+        rounding = 5e-3 if int(alone["step"]) else 0  # of weights, by which a pixel of these small masks may change
+        assert float(shared["dice"]) == pytest.approx(float(alone["dice"]), abs=rounding)
 
 
 def test_slurm_variables_are_enough(place):

@@ -133,3 +133,26 @@ def test_a_point_of_a_mask_lands_on_the_mask_in_the_frame():
         found = frame.points_xy(np.array([at], float))[0, 0]
         assert abs(found[0] - x) <= 1
         assert abs(found[1] - y) <= 1
+
+
+@pytest.fixture
+def always_warn():
+    """torch warns of an array once in a process."""
+    before = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)
+    yield
+    torch.set_warn_always(before)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.usefixtures("always_warn")
+@pytest.mark.parametrize("shape", [(64, 64), (20, 30)])
+def test_pixels_that_may_not_be_written_give_no_warning_and_are_not_shared(shape):
+    pixels = np.random.default_rng(2).uniform(0, 255, (3, *shape)).astype(np.float32)
+    kept = pixels.copy()
+    pixels.flags.writeable = False
+    frame = Frame(shape, 64)
+    for given in (pixels, pixels[:1], pixels.astype(np.uint8)):
+        frame.resize(given).zero_()
+    frame.shares(pixels, 4)
+    assert np.array_equal(pixels, kept)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from promisam.runs.record import DataRecord
 
 Part = Literal["train", "val", "test", "all"]
-_SHOWN = 3  # names in a message
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,9 @@ def choose(found: ExampleSet, path: Path, run: DataRecord | None, wanted: Wanted
         InvalidConfig: for a part that nothing defines or that is empty, and for cases that the method was trained on.
         UnreadableFile: for a split file that is none.
     """
-    same = run is not None and _same_data(found.examples, path, run)
+    from promisam.runs.seen import same_data
+
+    same = run is not None and same_data(found.examples, path, run)
     parts, how, warnings = _parts(found, run if same else None, wanted)
     part = wanted.part or ("test" if parts is not None and (wanted.split is not None or same) else "all")
     chosen = _of_part(found.examples, parts, part, how)
@@ -122,18 +123,6 @@ def _of_part(
     return chosen
 
 
-def _same_data(examples: Iterable[Example], path: Path, run: DataRecord) -> bool:
-    """Whether the run saw this data set: by its place, the fingerprint of any case, or the names of all.
-
-    Some equal names alone are no sign: everybody has a case_001.
-    """
-    if path.resolve() == Path(run.path).resolve():
-        return True
-    contents = set(run.content.values())
-    examples = list(examples)
-    return {e.name for e in examples} == set(run.content) or any(e.content in contents for e in examples)
-
-
 def _learned(
     chosen: Sequence[Example], examples: Sequence[Example], run: DataRecord, wanted: Wanted, *, same: bool
 ) -> list[str]:
@@ -141,11 +130,13 @@ def _learned(
 
     Equal names count even where the data set seems another one: a wrong refusal costs a flag, a missed one a result.
     """
-    trained = _seen(chosen, examples, run, "train", same=same)
+    from promisam.runs.seen import seen, some
+
+    trained = list(seen(chosen, examples, run, "train", same=same))
     allowed = wanted.allow_training or wanted.part in ("train", "all")
     if trained and not allowed:
         raise InvalidConfig(
-            f"{len(trained)} of {len(chosen)} cases that the run was trained on, by name, content or group: {_some(trained)}",
+            f"{len(trained)} of {len(chosen)} cases that the run was trained on, by name, content or group: {some(trained)}",
             expected="cases that it has not seen",
             do="Choose --part test, or allow it with --allow-training-cases if that is meant or these are other data.",
         )
@@ -154,19 +145,7 @@ def _learned(
         warnings.append(
             f"the method was trained on {len(trained)} of {len(chosen)} cases: their scores say little about new ones"
         )
-    validated = _seen(chosen, examples, run, "val", same=same)
+    validated = list(seen(chosen, examples, run, "val", same=same))
     if validated:
         warnings.append(f"the run was chosen by its scores on {len(validated)} of {len(chosen)} cases: expect less on new ones")
     return warnings
-
-
-def _seen(chosen: Iterable[Example], examples: Iterable[Example], run: DataRecord, part: str, *, same: bool) -> list[str]:
-    """Names of the chosen cases that stand in a part of the run, or share a group with one that does."""
-    names = set(run.split.get(part, ()))
-    contents = {run.content[name] for name in names if name in run.content}
-    groups = {example.group for example in examples if same and example.group and example.name in names}
-    return [e.name for e in chosen if e.name in names or e.content in contents or e.group in groups]
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")

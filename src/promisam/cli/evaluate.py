@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from promisam.cli.evaluate_cases import Training, learned_from
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -37,6 +40,12 @@ def evaluate(
     images: Annotated[
         Path | None, typer.Option(help="Folder of the images shown under the outlines. Default: 'images' beside TRUTH.")
     ] = None,
+    allow_training_cases: Annotated[
+        bool, typer.Option("--allow-training-cases", help="Do not refuse cases that the method was trained on.")
+    ] = False,
+    skip_training_cases: Annotated[
+        bool, typer.Option("--skip-training-cases", help="Leave cases out that the method was trained on.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead of a table.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier report.")] = False,
 ) -> None:
@@ -44,10 +53,12 @@ def evaluate(
 
     Files are paired by name: a.nii.gz with a_seg.nrrd. A missing prediction scores 0.
     When some files could not be compared, the report names them and the exit status is 2.
+    Predictions of images that `promisam predict` says its method was trained on are refused.
     """
     from promisam.evaluation import DEFAULT_TOLERANCE, check_report, evaluate_folders, write_report
 
     check_report(output, images, overwrite)
+    background = learned_from(predictions, truth, Training.asked(allow=allow_training_cases, skip=skip_training_cases))
     with _bar() as progress:
         task = progress.add_task("evaluate", total=None)
         evaluation = evaluate_folders(
@@ -57,7 +68,9 @@ def evaluate(
             tolerances=tuple(tolerance or (DEFAULT_TOLERANCE,)),
             spacing_aware=spacing_aware,
             progress=lambda done, of, case: progress.update(task, completed=done, total=of, description=_plain(case)),
+            leave_out=background.left_out,
         )
+    evaluation = replace(evaluation, warnings=background.warnings, made_by=background.made_by)
     written = write_report(evaluation, output, images, overwrite)
     _print(evaluation, written[-1], as_json)
     if not evaluation.complete:
@@ -79,12 +92,16 @@ def _print(evaluation: Evaluation, report: Path, as_json: bool) -> None:
         from promisam.evaluation import summary_record
 
         typer.echo(json.dumps(summary_record(evaluation), indent=2, allow_nan=False))
+        for warning in evaluation.warnings:
+            typer.echo(_plain(f"promisam: warning: {warning}"), err=True)
         return
     from rich.console import Console
     from rich.text import Text
 
     console = Console()
     console.print(_table(evaluation))
+    for warning in evaluation.warnings:
+        console.print(Text(_plain(f"warning: {warning}"), style="red"), soft_wrap=True)
     for failure in evaluation.failures:
         console.print(
             Text(_plain(f"failure: {failure.case} ({failure.status}): {failure.reason}"), style="red"), soft_wrap=True

@@ -1,9 +1,8 @@
-"""Between prompts by name and methods that learned classes, and the points that methods find themselves."""
+"""The points that methods find themselves, as prompts by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from promisam.core.errors import InvalidConfig
@@ -11,11 +10,6 @@ from promisam.core.errors import InvalidConfig
 if TYPE_CHECKING:
     from promisam.core import Segmenter
     from promisam.io import NamedPrompts
-
-
-def aimed(objects: Sequence[NamedPrompts], classes: Sequence[str]) -> list[NamedPrompts]:
-    """Prompts whose name is a class mean that class."""
-    return [replace(o, prompts=replace(o.prompts, target=o.name)) if o.name in classes else o for o in objects]
 
 
 def suggestions(method: Segmenter, *, wanted: bool) -> Callable[[Any], list[NamedPrompts]]:

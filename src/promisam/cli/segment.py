@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from promisam.cli.found_prompts import aimed, suggestions
+from promisam.cli.found_prompts import suggestions
 from promisam.cli.progress import progress_bars
 from promisam.cli.prompt_text import TypedPrompts, parse_box, parse_point
 from promisam.cli.segment_report import doubts, labels_of, print_report, provenance, window_of
@@ -85,7 +85,7 @@ def segment(
                 report=progress("weights"),
                 slices=progress("slices"),
             )
-        objects = aimed(objects, found.classes)
+        objects = io.aimed(objects, found.classes)
         segmentation, prepared, qualities, placed = _compute(found, picture, objects, clock, wanted=show_prompts is not None)
     with clock.stage("write"):
         drawn = [named.prompts for named in [*objects, *placed]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -44,22 +45,29 @@ class Example:
         load: opens it. The labels are 1..n, in the order of the data set's classes, and 0.
         content: changes whenever pixels, labels or their meaning change; the key of everything computed from it.
         group: patient, video or scanner that it shares with others; empty when unknown.
+        image: fingerprint of the image's files alone, whatever is drawn on it; empty for what came from no file.
     """
 
     name: str
     load: Callable[[], Labelled]
     content: str
     group: str = ""
+    image: str = ""
 
     @classmethod
     def of(cls, name: str, image: Image, truth: Segmentation, group: str = "") -> Example:
         """An example of values in memory."""
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(repr((image.levels, sorted(truth.names.items()))).encode())
         for array in (image.pixels, truth.labels, image.grid.affine):
             digest.update(f"{array.dtype.str}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array).tobytes())
         pair = Labelled(image, truth)
-        return cls(name, lambda: pair, digest.hexdigest(), group)
+        return cls(name, partial(_itself, pair), digest.hexdigest(), group)
+
+
+def _itself(pair: Labelled) -> Labelled:
+    """In place of a lambda, so that an example can be sent to another process."""
+    return pair
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -51,6 +51,9 @@ class Evaluation:
         summary: over all cases.
         failures: cases that could not be compared, then predictions without a truth (status "unexpected").
         foreign_labels: labels that predictions hold and no truth does, with the number of cases; they are not scored.
+        warnings: what speaks against the result.
+        left_out: names of predictions that were not to be scored.
+        made_by: what made the predictions, where that is known.
     """
 
     settings: Settings
@@ -59,6 +62,9 @@ class Evaluation:
     summary: Summary
     failures: tuple[Failure, ...]
     foreign_labels: Mapping[int, int]
+    warnings: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    made_by: tuple[Mapping[str, str], ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -74,6 +80,7 @@ def evaluate_folders(
     spacing_aware: bool = True,
     seed: int = SEED,
     progress: Progress = lambda done, of, case: None,  # noqa: ARG005 - the names document the call
+    leave_out: Collection[Path] = (),
 ) -> Evaluation:
     """Compare two folders of segmentations, or two files.
 
@@ -87,6 +94,7 @@ def evaluate_folders(
         spacing_aware: False to measure in samples.
         seed: of the bootstrap.
         progress: called after each case.
+        leave_out: predictions that are not to be scored, with their truth.
 
     Raises:
         UnreadableFile: when a path does not exist or a folder holds no segmentation.
@@ -96,17 +104,21 @@ def evaluate_folders(
     check_labels(settings.labels)
     check_tolerances(settings.tolerances)
     pairing = find_pairs(settings.predictions, settings.truth)
+    left_out = tuple(p.prediction.name for p in pairing.pairs if p.prediction and p.prediction in leave_out)
+    pairs = tuple(pair for pair in pairing.pairs if pair.prediction not in leave_out)
+    if not pairs:
+        raise InvalidConfig(f"{len(left_out)} cases, all left out", expected="at least one to score", do="Give others.")
     answers: list[_Answer] = []
-    for number, pair in enumerate(pairing.pairs, start=1):
+    for number, pair in enumerate(pairs, start=1):
         answers.append(_answer(pair, settings))
         check_units([*answers[0].scores[:1], *answers[-1].scores[:1]])
-        progress(number, len(pairing.pairs), pair.case)
+        progress(number, len(pairs), pair.case)
     wanted = settings.labels or _labels_of_truth(answers)
     names = {n: name for answer in reversed(answers) for n, name in answer.names.items()}
     scores = tuple(answer.score(label, names, settings) for answer in answers for label in wanted)
     return Evaluation(
         settings=settings,
-        pairs=pairing.pairs,
+        pairs=pairs,
         scores=scores,
         summary=summarise(scores, settings.resamples, seed),
         failures=(
@@ -114,6 +126,7 @@ def evaluate_folders(
             *(Failure(p.name, "unexpected", f"{p.name} is a prediction without a truth") for p in pairing.unexpected),
         ),
         foreign_labels=_foreign(answers) if not settings.labels else {},
+        left_out=left_out,
     )
 
 

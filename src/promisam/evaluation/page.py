@@ -33,6 +33,7 @@ def page(evaluation: Evaluation, panels: Sequence[Panel]) -> str:
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>Evaluation of {escape(evaluation.settings.predictions.name)}</title><style>{CSS}</style></head><body>",
             _head(evaluation),
+            _warnings(evaluation),
             _failures(evaluation),
             _foreign_labels(evaluation),
             _summary(evaluation),
@@ -52,8 +53,20 @@ def _head(evaluation: Evaluation) -> str:
         f"<header><h1>Segmentation evaluation</h1><p><strong>Mean Dice {headline}</strong> over "
         f"{overall.metrics['dice'].n} of {overall.rows} pairs of case and label, {evaluation.summary.cases} cases.</p>"
         f'<p class="soft">Predictions <code>{escape(str(settings.predictions))}</code>, truth '
-        f"<code>{escape(str(settings.truth))}</code></p></header>"
+        f"<code>{escape(str(settings.truth))}</code></p>{_made_by(evaluation)}</header>"
     )
+
+
+def _made_by(evaluation: Evaluation) -> str:
+    told = (", ".join(f"{name} <code>{escape(value)}</code>" for name, value in m.items() if value) for m in evaluation.made_by)
+    return "".join(f'<p class="soft">Predictions made by {text}</p>' for text in told)
+
+
+def _warnings(evaluation: Evaluation) -> str:
+    if not evaluation.warnings:
+        return ""
+    items = "".join(f"<li>{escape(text)}</li>" for text in evaluation.warnings)
+    return f'<section class="warnings"><h2>Warning</h2><ul>{items}</ul></section>'
 
 
 def _failures(evaluation: Evaluation) -> str:

@@ -20,9 +20,9 @@ th button:focus-visible { outline: 2px solid var(--bar); outline-offset: 2px; }
 th[aria-sort=ascending] button::after { content: " \\25B2"; }
 th[aria-sort=descending] button::after { content: " \\25BC"; }
 tr.failed td { color: var(--bad); }
-.failures { border: 2px solid var(--bad); border-radius: 6px; padding: 4px 16px 12px; margin: 20px 0; }
-.failures h2 { color: var(--bad); margin-top: 8px; }
-.failures li { overflow-wrap: anywhere; }
+.failures, .warnings { border: 2px solid var(--bad); border-radius: 6px; padding: 4px 16px 12px; margin: 20px 0; }
+.failures h2, .warnings h2 { color: var(--bad); margin-top: 8px; }
+.failures li, .warnings li { overflow-wrap: anywhere; }
 .note { border-left: 4px solid var(--bar); padding-left: 12px; }
 .row { display: grid; gap: 20px; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)); align-items: start; }
 figure { margin: 0; max-width: 480px; }

@@ -7,9 +7,10 @@ from promisam.io.dataset import CheckReport, check
 from promisam.io.description import Description, describe
 from promisam.io.examples import ExampleSet, open_examples
 from promisam.io.findings import Finding
+from promisam.io.inputs import Input, find_inputs, folders_of
 from promisam.io.layouts import Case, Dataset, find_cases
 from promisam.io.preview import render, write_preview, write_rendered
-from promisam.io.prompt_file import NamedPrompts, read_prompts, write_prompts
+from promisam.io.prompt_file import NamedPrompts, aimed, read_prompts, write_prompts
 from promisam.io.reading import read, read_segmentation
 from promisam.io.split import Split, split_cases
 from promisam.io.writing import check_writable, mask_coding, write
@@ -23,15 +24,19 @@ __all__ = [
     "Finding",
     "Fix",
     "FixReport",
+    "Input",
     "NamedPrompts",
     "Split",
+    "aimed",
     "atomic_path",
     "atomic_text",
     "check",
     "check_writable",
     "describe",
     "find_cases",
+    "find_inputs",
     "fix",
+    "folders_of",
     "mask_coding",
     "open_examples",
     "read",

@@ -35,6 +35,19 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """For files that grow: names the path when the operating system refuses.
+
+    Raises:
+        UnwritableOutput: then.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
 def atomic_text(path: str | Path, text: str) -> Path:
     """Write a text file (UTF-8) whole or not at all.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from promisam.core.errors import UnreadableFile
@@ -31,6 +32,20 @@ def file_digest(path: Path) -> str:
             f"{path} ({error.strerror or error})", expected="a file or a folder that can be read", do="Check the path."
         ) from error
     return digest.hexdigest()
+
+
+def image_digest(paths: Sequence[Path]) -> str:
+    """One short text for the files of an image: itself, or one for each channel, in order.
+
+    Raises:
+        UnreadableFile: when one cannot be read.
+    """
+    return joined_digest([file_digest(path) for path in paths])
+
+
+def joined_digest(digests: Sequence[str]) -> str:
+    """Of an image, from those of its files."""
+    return digests[0] if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
 
 def files_of(path: Path) -> list[Path]:

@@ -15,7 +15,7 @@ from promisam.core.errors import InvalidConfig, InvalidSegmentation, UnreadableF
 from promisam.core.example import Example, Labelled
 from promisam.core.segmentation import Segmentation
 from promisam.io.cases import chosen_labels, read_image, read_labels
-from promisam.io.digest import file_digest
+from promisam.io.digest import file_digest, joined_digest
 from promisam.io.layouts import Case, Dataset, find_cases
 from promisam.io.reading import read_segmentation, smallest
 
@@ -150,10 +150,11 @@ def _example(case: Case, dataset: Dataset, chosen: tuple[int, ...], names: Mappi
             (_FORMAT, chosen, [names[v] for v in chosen], exact, case.values, len(dataset.channels) > 1, len(case.images))
         ).encode()
     )
-    for path in (*case.images, *case.masks):
-        content.update(file_digest(path).encode())
+    images = [file_digest(path) for path in case.images]
+    for digest in (*images, *map(file_digest, case.masks)):
+        content.update(digest.encode())
     load = partial(_load, case, dataset, chosen, names, exact=exact)
-    return Example(case.name, load, content.hexdigest(), case.group)
+    return Example(case.name, load, content.hexdigest(), case.group, joined_digest(images))
 
 
 def _load(case: Case, dataset: Dataset, chosen: tuple[int, ...], names: Mapping[int, str], *, exact: bool) -> Labelled:

@@ -23,7 +23,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,11 @@ def read_prompts(path: str | Path, grid: Grid) -> list[NamedPrompts]:
             given = f"{path}, object {number}: {error.given}"
             raise type(error)(given, expected=error.expected, do=error.do) from error
     return named
+
+
+def aimed(objects: Sequence[NamedPrompts], classes: Sequence[str]) -> list[NamedPrompts]:
+    """Prompts whose name is a class that a method learned mean that class."""
+    return [replace(o, prompts=replace(o.prompts, target=o.name)) if o.name in classes else o for o in objects]
 
 
 def write_prompts(path: str | Path, objects: Sequence[NamedPrompts], *, world: bool = False) -> Path:

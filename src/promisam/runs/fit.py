@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,12 @@ from promisam.io import ExampleSet, Split, open_examples, split_cases
 from promisam.runs.log import Log
 from promisam.runs.processes import Processes
 from promisam.runs.record import NAME, DataRecord, RunRecord, commit, read_record, versions
-from promisam.store import Source, check_options, create, find_method, is_trainable
+from promisam.store import Source, check_options, choose_device, create, find_method, is_trainable
 from promisam.training.checkpoint import Header, read_state
 from promisam.training.contract import Trainable
 from promisam.training.kept import Kept
-from promisam.training.loop import STATE, Course, Event, Stopped, train
-from promisam.training.recipe import Recipe
+from promisam.training.loop import FREE, STATE, Course, Event, Step, Stopped, Validated, train
+from promisam.training.recipe import Recipe, fabric_precision
 from promisam.training.slices import pictures_of
 
 
@@ -70,6 +71,7 @@ def fit(request: Request) -> Iterator[Event]:
     options, recipe = _options(request)
     resume = request.resume and (request.out / STATE).is_file()
     _check_folder(request.out, resume=resume, restart=request.resume)
+    fabric_precision(recipe.mixed_precision, choose_device(request.source.device).type)
     data = open_examples(request.data, request.labels, request.group_by)
     split = _split(request, data, recipe.seed)
     by_name = {example.name: example for example in data.examples}
@@ -78,20 +80,35 @@ def fit(request: Request) -> Iterator[Event]:
     method, header, learned = _method(request, options, recipe, data, parts)
     record = _record(request, header, recipe, data, split, fabric)
     if resume:
-        _check_same(record, read_record(request.out))
+        before = read_record(request.out)
+        _check_same(record, before)
+        record = before
     elif fabric.is_global_zero:
         record.write(request.out)
-    since = read_state(request.out / STATE)["standing"]["step"] if resume else -1
     keep = request.keep or zoo.Cache.default().root / "precomputed"
     course = Course(method, learned[0], learned[1], recipe, header, request.out, Kept(keep))
-    log = Log(request.out, since=since, preview_every=recipe.preview_every) if fabric.is_global_zero else nullcontext()
-    with log as writer:
-        for event in train(course, fabric, resume=resume):
-            if writer is not None:
-                writer.write(event)
-                if isinstance(event, Stopped):
-                    replace(record, result=asdict(event)).write(request.out)
-            yield event
+    with ExitStack() as opened:
+        events = opened.enter_context(closing(train(course, fabric, resume=resume)))
+        yield from _written(events, record, course, opened) if fabric.is_global_zero else events
+
+
+def _written(events: Iterator[Event], record: RunRecord, course: Course, opened: ExitStack) -> Iterator[Event]:
+    """The events, each written to the run folder; a run that had come to its end before is not touched."""
+    folder = course.folder or Path()
+    standing = read_state(folder / STATE)["standing"] if (folder / STATE).is_file() else {}
+    log: Log | None = None
+    for event in events:
+        if isinstance(event, Step | Validated):
+            if log is None:
+                since = standing.get("step", -1)
+                validated = standing.get("validated", since)
+                log = Log(folder, since=since, validated=validated, preview_every=course.recipe.preview_every)
+                opened.enter_context(log)
+            log.write(event)
+        elif isinstance(event, Stopped) and (log is not None or not record.result):
+            known = None if math.isnan(event.best_score) else event.best_score
+            replace(record, result={**asdict(event), "best_score": known}).write(folder)
+        yield event
 
 
 def _options(request: Request) -> tuple[dict[str, object], Recipe]:
@@ -128,8 +145,11 @@ def _check_folder(out: Path, *, resume: bool, restart: bool) -> None:
     if out.exists() and not out.is_dir():
         raise UnwritableOutput(f"{out}, which is a file", expected="a folder", do="Choose another name.")
     if begun and not resume and not (restart and (out / NAME).is_file()):
+        run = (out / NAME).is_file()
         raise UnwritableOutput(
-            f"the folder {out}, in which there is something", expected="a new folder", do="Choose another, or pass --resume."
+            f"the folder {out}, in which there is {'a run' if run else 'something else than a run'}",
+            expected="a new folder",
+            do="Choose another, or pass --resume." if run else "Choose another.",
         )
 
 
@@ -154,7 +174,7 @@ def _method(
     kind, _ = find_method(request.method)
     volumes = parts[0] and parts[0][0].load().image.grid.ndim == 3
     of_pictures = getattr(kind, "ndim", None) == 2
-    learned = [pictures_of(part) for part in parts] if volumes and of_pictures else parts
+    learned = [pictures_of(parts[0]), pictures_of(parts[1], empty=True)] if volumes and of_pictures else parts
     task = Task.of(learned[0], data.classes)
     method, header = create(request.method, task, request.source, options, recipe.seed)
     return method, header, learned
@@ -178,6 +198,9 @@ def _record(request: Request, header: Header, recipe: Recipe, data: ExampleSet, 
             how=split.how,
             warnings=split.warnings,
             content={example.name: example.content for example in data.examples},
+            images={example.name: example.image for example in data.examples},
+            groups={example.name: example.group for example in data.examples if example.group},
+            channels=data.dataset.channels,
         ),
         device=str(fabric.device),
         processes=fabric.world_size,
@@ -189,9 +212,10 @@ def _record(request: Request, header: Header, recipe: Recipe, data: ExampleSet, 
 def _check_same(now: RunRecord, before: RunRecord) -> None:
     """Refuse to go on with other choices than those that a run was begun with."""
     for what in ("method", "options", "training", "task", "backbone"):
-        if _plain(getattr(now, what)) != _plain(getattr(before, what)):
+        then, asked = (_without(_plain(getattr(record, what)), FREE) for record in (before, now))
+        if then != asked:
             raise InvalidConfig(
-                f"a run that was begun with other {what}: {_difference(getattr(before, what), getattr(now, what))}",
+                f"a run that was begun with other {what}: {_difference(then, asked)}",
                 expected="the choices that stand in its run.json",
                 do="Begin a new run in another folder.",
             )
@@ -199,6 +223,10 @@ def _check_same(now: RunRecord, before: RunRecord) -> None:
         raise InvalidConfig(
             "a run that was begun with other cases", expected="the very data and split", do="Begin a new run in another folder."
         )
+
+
+def _without(value: Any, names: Sequence[str]) -> Any:  # noqa: ANN401 - JSON values
+    return {name: inner for name, inner in value.items() if name not in names} if isinstance(value, dict) else value
 
 
 def _difference(before: Any, now: Any) -> str:  # noqa: ANN401 - JSON values

@@ -6,6 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Mapping
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from promisam.io import atomic_path, atomic_text, render
+from promisam.io.atomic import writing
+from promisam.runs.board import Board
 from promisam.training.loop import Event, Step, Validated
 from promisam.training.validation import Shown
 
@@ -22,21 +25,24 @@ METRICS, VALIDATION, CURVE, PREVIEWS = "metrics.csv", "validation.csv", "learnin
 class Log:
     """Writes what happens into a run folder; going on from a step drops what was written beyond it."""
 
-    def __init__(self, folder: Path, *, since: int = -1, preview_every: int = 1) -> None:
+    def __init__(self, folder: Path, *, since: int = -1, validated: int = -1, preview_every: int = 1) -> None:
         """Open the logs.
 
         Args:
             folder: of the run.
             since: the step that training goes on from; -1 to begin anew.
+            validated: the step after which the latest validation was; -1 if there was none.
             preview_every: validations between preview pictures; 0 for none.
-        """
-        from tensorboardX import SummaryWriter
 
+        Raises:
+            UnwritableOutput: when the operating system refuses, here and in every other call.
+        """
         self.folder, self.preview_every = folder, preview_every
-        self._steps = _Table(folder / METRICS, since)
-        self._validations = _Table(folder / VALIDATION, since - 1)
-        purge = {"purge_step": since} if since >= 0 else {}
-        self._board = SummaryWriter(str(folder / "tensorboard"), **purge)
+        with ExitStack() as opened:
+            self._steps = opened.enter_context(closing(_Table(folder / METRICS, since)))
+            self._validations = opened.enter_context(closing(_Table(folder / VALIDATION, min(since, validated))))
+            self._board = opened.enter_context(closing(Board(folder / "tensorboard", since)))
+            self._opened = opened.pop_all()
 
     def __enter__(self) -> Log:
         """Itself."""
@@ -44,10 +50,8 @@ class Log:
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         """Close, with an up-to-date curve."""
-        self.curve()
-        self._board.close()
-        self._steps.close()
-        self._validations.close()
+        with self._opened:
+            self.curve()
 
     def write(self, event: Event) -> None:
         """Record one event."""
@@ -55,10 +59,8 @@ class Log:
             parts = {name: f"{value:.6g}" for name, value in event.parts.items()}
             row = {"step": event.number, "epoch": f"{event.epoch:.3f}", "loss": f"{event.loss:.6g}", **parts}
             self._steps.add({**row, "learning_rate": f"{event.learning_rate:.6g}", "seconds": f"{event.seconds:.3f}"})
-            self._board.add_scalar("loss", event.loss, event.number)
-            for name, value in event.parts.items():
-                self._board.add_scalar(f"loss/{name}", value, event.number)
-            self._board.add_scalar("learning_rate", event.learning_rate, event.number)
+            named = {f"loss/{name}": value for name, value in event.parts.items()}
+            self._board.add(event.number, {"loss": event.loss, **named, "learning_rate": event.learning_rate})
         elif isinstance(event, Validated):
             self._validated(event)
 
@@ -105,10 +107,8 @@ class Log:
             "seconds": f"{event.seconds:.2f}",
         }
         self._validations.add({**row, **by_class})
-        if score:
-            self._board.add_scalar("validation/dice", event.score, event.step)
-        for name, value in event.dice.items():
-            self._board.add_scalar(f"validation/dice {name}", value, event.step)
+        named = {f"validation/dice {name}": value for name, value in event.dice.items()}
+        self._board.add(event.step, {**({"validation/dice": event.score} if score else {}), **named})
         self.curve()
         if self.preview_every and number % self.preview_every == 0 and event.shown:
             by_name = {case.name: case.dice for case in event.cases}
@@ -131,20 +131,23 @@ class _Table:
             writer.writeheader()
             writer.writerows(self.rows)
         atomic_text(path, text.getvalue())
-        self._file = path.open("a", newline="", encoding="utf-8")
+        with writing(path):
+            self._file = path.open("a", newline="", encoding="utf-8")
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Append a row and hand it to the operating system at once."""
-        if not self.rows:
-            csv.writer(self._file, lineterminator="\n").writerow(row)
-        columns = list(self.rows[0]) if self.rows else list(row)
-        self.rows.append({name: str(row.get(name, "")) for name in columns})
-        csv.DictWriter(self._file, columns, lineterminator="\n").writerow(self.rows[-1])
-        self._file.flush()
+        with writing(self.path):
+            if not self.rows:
+                csv.writer(self._file, lineterminator="\n").writerow(row)
+            columns = list(self.rows[0]) if self.rows else list(row)
+            self.rows.append({name: str(row.get(name, "")) for name in columns})
+            csv.DictWriter(self._file, columns, lineterminator="\n").writerow(self.rows[-1])
+            self._file.flush()
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        with writing(self.path):
+            self._file.close()
 
 
 def _whole(row: Mapping[str, str | None]) -> bool:
@@ -158,7 +161,8 @@ def _sheet(event: Validated, dice: Mapping[str, Mapping[str, float]]) -> Any:  #
     figure = Figure(figsize=(10, 4.2 * len(event.shown)), layout="constrained")
     axes = np.atleast_2d(figure.subplots(len(event.shown), 2))
     for row, one in zip(axes, event.shown, strict=True):
-        values = ", ".join(f"{v:.3f}" for v in dice.get(one.name, {}).values())
+        found = dice.get(one.name, {})
+        values = ", ".join(f"{v:.3f}" + (f" ({name})" if len(found) > 1 else "") for name, v in found.items())
         for place, (title, picture) in zip(row, _pictures(one), strict=True):
             place.imshow(picture)
             place.set_title(

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from promisam.core import Image, Prompts, Segmenter, predict
-from promisam.core.errors import InvalidConfig, PromisamError, UnreadableFile
-from promisam.io import atomic_text, check_writable, find_cases, read, read_prompts, write
-from promisam.io.atomic import full_suffix
+import numpy as np
 
-REPORT = "predictions.json"
+from promisam.core import Grid, Segmentation, Segmenter, predict
+from promisam.core.errors import GeometryError, InvalidConfig, PromisamError, UnwritableOutput
+from promisam.io import Input, NamedPrompts, aimed, check_writable, folders_of, read_prompts, write
+from promisam.io.atomic import full_suffix
+from promisam.io.digest import file_digest
+from promisam.io.formats import BY_SUFFIX
+from promisam.runs.predictions import REPORT, Book, Done, Maker
+from promisam.runs.seen import Marks
+
+_VOLUMES = {".nii": ".nii.gz", ".nrrd": ".nrrd", ".nhdr": ".nrrd", ".mha": ".mha", ".mhd": ".mha"}
+_AXES = {2: "picture", 3: "volume"}
 
 
 @dataclass(frozen=True)
@@ -41,116 +47,181 @@ class Shard:
         except ValueError:
             raise InvalidConfig(f"shard {text!r}", expected="i/n, such as 0/4", do="Correct --shard.") from None
 
+    @property
+    def report(self) -> str:
+        """Name of its report."""
+        return REPORT if self.of == 1 else f"predictions_{self.index}_of_{self.of}.json"
+
+    def names(self, inputs: Mapping[str, Input]) -> list[str]:
+        """Its inputs, in order."""
+        return sorted(inputs)[self.index :: self.of]
+
 
 @dataclass(frozen=True)
-class Done:
-    """What became of one input.
+class Place:
+    """Where masks go, and the rules for what is there already.
 
     Attributes:
-        image: its path.
-        output: of the mask.
-        status: "done", "skipped" (there already) or "failed".
-        reason: why it failed.
-        seconds: that it took.
-        trained_on: whether the method learned from an image of that name.
+        out: the folder of masks, one `<name>` each in a format that keeps the image's geometry, and of the report.
+        maker: what makes them, for the report.
+        overwrite: do again what is there.
     """
 
-    image: str
-    output: str
-    status: str
-    reason: str = ""
-    seconds: float = 0.0
-    trained_on: bool = False
+    out: Path
+    maker: Maker | None = None
+    overwrite: bool = False
 
+    def check(self, inputs: Mapping[str, Input], given: Sequence[Path] = ()) -> None:
+        """Refuse, before any work, a folder that images or their masks come from, or that holds another method's masks.
 
-def inputs_of(paths: Sequence[Path]) -> dict[str, Path]:
-    """Images by name: files as they are, folders by their layout (masks are not looked at).
+        Raises:
+            UnwritableOutput: for a folder of the inputs, or one that holds another program's report.
+            InvalidConfig: for the masks of another method.
+            UnreadableFile: for a damaged report.
+        """
+        if self.out.resolve() in folders_of(inputs.values(), given):
+            raise UnwritableOutput(
+                f"the output {self.out}, a folder of the inputs",
+                expected="a folder of its own: masks among images would be taken for images",
+                do="Choose another folder.",
+            )
+        self.book(REPORT)
 
-    Raises:
-        UnreadableFile: when nothing is there.
-        InvalidConfig: when two images have one name.
-    """
-    found: dict[str, Path] = {}
-    for path in paths:
-        for case in find_cases(path).cases:
-            if len(case.images) > 1:
-                raise InvalidConfig(
-                    f"{case.name} of {len(case.images)} channel files",
-                    expected="one file for each image",
-                    do="Join the channels first.",
-                )
-            for image in case.images:
-                if found.setdefault(case.name, image) != image:
-                    raise InvalidConfig(
-                        f"{image} beside {found[case.name]}", expected="names that differ", do="Predict them into two folders."
-                    )
-    if not found:
-        raise UnreadableFile(", ".join(map(str, paths)) + " without any image", expected="images", do="Check the path.")
-    return found
+    def book(self, report: str) -> Book:
+        """The report to write to."""
+        book = Book(self.out, report, self.maker)
+        if not self.overwrite:
+            book.check_same()
+        return book
 
 
 def predict_folder(
     methods: Mapping[int, Segmenter],
-    inputs: Mapping[str, Path],
-    out: Path,
+    inputs: Mapping[str, Input],
+    place: Place,
     *,
     shard: Shard | None = None,
     prompts: Path | None = None,
-    overwrite: bool = False,
-    trained_on: Sequence[str] = (),
+    mark: Callable[[Input], Marks] = lambda _one: Marks(),
 ) -> Iterator[Done]:
-    """Segment every image of the shard into `out`; yields what became of each, and writes a report at the end.
+    """Segment every image of the shard; yields what became of each, and keeps a report beside the masks.
+
+    What earlier reports said of masks that are skipped, or of other images, is kept. After an interruption the report tells
+    of all that was yielded.
 
     Args:
         methods: by the number of axes of the images that they take.
-        inputs: images by name.
-        out: the folder of masks, one `<name>` each in a format that keeps the image's geometry.
+        inputs: images by name, as `find_inputs` finds them.
+        place: where the masks go.
         shard: which part of the inputs; all without it.
         prompts: a folder of prompt files `<name>.json`, for methods that need prompts.
-        overwrite: do again what is there.
-        trained_on: names of the cases that the method learned from; they are marked.
+        mark: what tells whether the method has seen an image before.
+
+    Raises:
+        PromisamError: as of `Place.check`, before anything is done.
     """
     part = shard or Shard()
-    rows: list[Done] = []
-    for name in sorted(inputs)[part.index :: part.of]:
+    place.check(inputs)
+    return _worked(_Work(methods, place, prompts), [inputs[name] for name in part.names(inputs)], place.book(part.report), mark)
+
+
+def _worked(work: _Work, inputs: Sequence[Input], book: Book, mark: Callable[[Input], Marks]) -> Iterator[Done]:
+    try:
+        for one in inputs:
+            seen = mark(one)
+            known = Done(
+                str(one.path),
+                "",
+                "",
+                trained_on=seen.trained not in ("", "name alone"),
+                trained_by=seen.trained,
+                validated_on=seen.validated not in ("", "name alone"),
+            )
+            row = work.row(one, known, book)
+            book.add(row)
+            yield row
+    finally:
+        book.write()
+
+
+@dataclass(frozen=True)
+class _Work:
+    methods: Mapping[int, Segmenter]
+    place: Place
+    prompts: Path | None
+
+    def row(self, one: Input, known: Done, book: Book) -> Done:
+        """What becomes of one input."""
         begun = time.perf_counter()
-        image = inputs[name]
-        target = out / f"{name}{_suffix(image)}"
-        known = name in trained_on
-        if target.exists() and not overwrite:
-            row = Done(str(image), str(target), "skipped", trained_on=known)
-        else:
-            try:
-                target = _one(methods, image, name, out, prompts)
-                row = Done(str(image), str(target), "done", "", round(time.perf_counter() - begun, 3), known)
-            except (PromisamError, OSError, MemoryError) as error:
-                row = Done(str(image), str(target), "failed", " ".join(str(error).split()), trained_on=known)
-        rows.append(row)
-        yield row
-    report = REPORT if part.of == 1 else f"predictions_{part.index}_of_{part.of}.json"
-    atomic_text(out / report, json.dumps({"predictions": [asdict(row) for row in rows]}, indent=1, ensure_ascii=False) + "\n")
+        targets = [self.place.out / f"{one.name}{suffix}" for suffix in _suffixes(one.path)]
+        there = next((target for target in targets if target.exists()), None)
+        try:
+            if there is not None and not self.place.overwrite:
+                self._check_inside(there)
+                return book.skipped(self._to(known, there), there)
+            target = self._segment(one)
+            made = self._to(known, target)
+            return replace(made, status="done", seconds=round(time.perf_counter() - begun, 3), sha256=file_digest(target))
+        except (PromisamError, OSError, MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and type(error).__name__ != "OutOfMemoryError":  # torch's own
+                raise
+            reason = " ".join(str(error).split()) or type(error).__name__
+            left = "" if there is None else "; an earlier mask is still there"
+            return replace(self._to(known, there or targets[0]), status="failed", reason=reason + left)
+
+    def _to(self, row: Done, target: Path) -> Done:
+        return replace(row, output=str(target), mask=target.relative_to(self.place.out).as_posix())
+
+    def _segment(self, one: Input) -> Path:
+        image = one.read()
+        method = self._method(one, image.grid)
+        target = self.place.out / f"{one.name}{_suffix(one.path, image.grid)}"
+        self._check_inside(target)
+        check_writable(target, image.grid, source=one.path)
+        named = [] if self.prompts is None else read_prompts(self.prompts / f"{one.name}.json", image.grid)
+        named = aimed(named, method.classes)
+        found = predict(method, image, *(each.prompts for each in named), names=tuple(each.name for each in named))
+        write(target, _by_class(found, named, method.classes), source=one.path)
+        return target
+
+    def _method(self, one: Input, grid: Grid) -> Segmenter:
+        method = self.methods.get(grid.ndim)
+        if method is None or method.ndim != grid.ndim:
+            able = " or ".join(f"a {_AXES[ndim]}" for ndim, other in sorted(self.methods.items()) if other.ndim == ndim)
+            raise GeometryError(
+                f"{one.path}, a {_AXES[grid.ndim]}, for a method that never learned from one",
+                expected=able or "an image that the method takes",
+                do="Leave it out, or use a method that learned from such images.",
+            )
+        return method
+
+    def _check_inside(self, target: Path) -> None:
+        if not target.resolve().is_relative_to(self.place.out.resolve()):
+            raise UnwritableOutput(
+                f"the mask {target}, outside of {self.place.out}",
+                expected="names of cases that stay in the folder",
+                do="Give the cases names, such as a column id in the table.",
+            )
 
 
-def _one(methods: Mapping[int, Segmenter], path: Path, name: str, out: Path, prompts: Path | None) -> Path:
-    image = read(path)
-    method = methods[image.grid.ndim]
-    target = out / f"{name}{_suffix(path)}"
-    check_writable(target, image.grid, source=path)
-    asked, names = _asked(image, name, prompts)
-    write(target, predict(method, image, *asked, names=names), source=path)
-    return target
+def _by_class(found: Segmentation, named: Sequence[NamedPrompts], classes: Sequence[str]) -> Segmentation:
+    """Prompts of learned classes get the labels of these classes, as in every other image and without prompts."""
+    if not named or not all(one.name in classes for one in named):
+        return found
+    labels = np.array([0, *(classes.index(one.name) + 1 for one in named)], np.min_scalar_type(len(classes)))
+    return Segmentation(labels[found.labels], found.grid, dict(enumerate(classes, 1)))
 
 
-def _asked(image: Image, name: str, prompts: Path | None) -> tuple[list[Prompts], tuple[str, ...]]:
-    if prompts is None:
-        return [], ()
-    found = read_prompts(prompts / f"{name}.json", image.grid)
-    return [one.prompts for one in found], tuple(one.name for one in found)
-
-
-def _suffix(image: Path) -> str:
-    """Of a mask that keeps the geometry of this image."""
-    kept = {".nii": ".nii.gz", ".nii.gz": ".nii.gz", ".nrrd": ".nrrd", ".nhdr": ".nrrd", ".mha": ".mha", ".mhd": ".mha"}
-    pictures = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+def _suffixes(image: Path) -> tuple[str, ...]:
+    """Of masks that may keep the geometry of an image that is not yet read."""
     suffix = full_suffix(image) if image.is_file() else ""
-    return kept.get(suffix, ".png" if suffix in pictures else ".nii.gz")
+    return (".png", ".nii.gz") if _is_picture(image) else (_VOLUMES.get(suffix, ".nii.gz"),)
+
+
+def _suffix(image: Path, grid: Grid) -> str:
+    """Of a mask that keeps the geometry of this image."""
+    return _suffixes(image)[1 if _is_picture(image) and grid.ndim == 3 else 0]
+
+
+def _is_picture(image: Path) -> bool:
+    return BY_SUFFIX.get(full_suffix(image)) == "picture" and image.is_file()

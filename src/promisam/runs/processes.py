@@ -11,9 +11,7 @@ from lightning_fabric import Fabric
 
 from promisam.core.errors import InvalidConfig
 from promisam.store import choose_device
-
-Precision = Literal["no", "bf16", "fp16"]
-_PRECISIONS: dict[Precision, str] = {"no": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+from promisam.training.recipe import Precision, fabric_precision
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ class Processes:
             devices=self.world // self.nodes,
             num_nodes=self.nodes,
             strategy="ddp" if self.world > 1 else "auto",
-            precision=_PRECISIONS[precision],  # type: ignore[arg-type]
+            precision=fabric_precision(precision, accelerator),  # type: ignore[arg-type]
         )
         fabric.launch()
         if accelerator == "cuda":

@@ -33,6 +33,9 @@ class DataRecord:
         how: how the split was made.
         warnings: what to know about it.
         content: fingerprint by case of files, labels and their meaning.
+        images: fingerprint by case of the image's files alone; empty in older records, like the two below.
+        groups: group by case, where there is one.
+        channels: names of the images' channels, where the data set names them.
     """
 
     path: str
@@ -44,6 +47,9 @@ class DataRecord:
     how: str
     warnings: tuple[str, ...]
     content: Mapping[str, str]
+    images: Mapping[str, str] = field(default_factory=dict)
+    groups: Mapping[str, str] = field(default_factory=dict)
+    channels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,7 @@ def read_record(folder: Path) -> RunRecord:
         content.pop("format")
         split = {part: tuple(names) for part, names in data.pop("split").items()}
         lists: dict[str, Any] = {name: tuple(data.pop(name)) for name in ("labels", "classes", "warnings")}
+        lists["channels"] = tuple(data.pop("channels", ()))
         content["command"] = tuple(content["command"])
         return RunRecord(data=DataRecord(split=split, **lists, **data), **content)
     except OSError as error:

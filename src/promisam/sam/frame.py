@@ -42,7 +42,7 @@ class Frame:
         Bilinear; with anti-aliasing it is what the official resize of 8-bit pictures does.
         """
         colour = pixels[:3] if pixels.shape[0] >= 3 else pixels[:1].repeat(3, axis=0)
-        image = torch.from_numpy(np.ascontiguousarray(colour, np.float32))[None]
+        image = torch.from_numpy(np.require(colour, np.float32, ("C", "W")))[None]
         if image.shape[-2:] != self.resized:
             image = F.interpolate(image, self.resized, mode="bilinear", align_corners=False, antialias=antialias)
         return image
@@ -74,7 +74,7 @@ class Frame:
     def shares(self, masks: Shaped[np.ndarray, "c y x"], grid: int) -> Float[Tensor, "1 c _ _"]:
         """How much of each cell of the decoder's masks (4 * grid to a side) the masks cover, 0..1, without the padding."""
         extent = [max(1, round(n * 4 * grid / self.side)) for n in self.resized]
-        given = torch.from_numpy(np.ascontiguousarray(masks, np.float32))[None]
+        given = torch.from_numpy(np.require(masks, np.float32, ("C", "W")))[None]
         return F.interpolate(given, extent, mode="bilinear", align_corners=False, antialias=True).clamp(0, 1)
 
     def points_zyx(self, points_xy: Float[Tensor, "n 2"]) -> Float[np.ndarray, "n 2"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,8 +16,8 @@ from torch import Tensor, nn
 
 from promisam.core import Task
 from promisam.core.errors import WeightsError
-from promisam.io.atomic import atomic_path
 from promisam.sam.checkpoint import check_fit
+from promisam.training.disk import tensor_file
 
 FORMAT = "1"
 _KEY = "promisam"
@@ -68,11 +69,8 @@ def write_checkpoint(path: Path, network: nn.Module, header: Header) -> None:
     """
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     text = json.dumps({"format": FORMAT, **asdict(header)}, sort_keys=True)
-    with atomic_path(path) as partial:
-        partial.touch()
-        mode = partial.stat().st_mode
+    with tensor_file(path) as partial:
         save_file(state, partial, metadata={_KEY: text})
-        partial.chmod(mode)
 
 
 def read_header(path: Path) -> Header:
@@ -122,8 +120,12 @@ def read_into(path: Path, network: nn.Module) -> None:
 
 
 def write_state(path: Path, state: Mapping[str, Any]) -> None:
-    """Store where training stands; an older file stays whole until the new one is."""
-    with atomic_path(path) as partial:
+    """Store where training stands; an older file stays whole until the new one is.
+
+    Raises:
+        UnwritableOutput: when the operating system refuses.
+    """
+    with tensor_file(path) as partial:
         torch.save(dict(state), partial)
 
 
@@ -135,8 +137,11 @@ def read_state(path: Path) -> dict[str, Any]:
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0][:160]
+        missing = {"network", "optimizer", "precision", "standing", "belongs_to"} - set(state)
+        if missing:
+            raise ValueError(f"without {', '.join(sorted(missing))}")
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        reason = f"{error} ".splitlines()[0][:160].strip()
         raise WeightsError(
             f"{path} ({reason})", expected="the state of a run that was interrupted", do="Begin the run anew."
         ) from None

@@ -14,7 +14,7 @@ import numpy as np
 import safetensors
 from safetensors.numpy import load_file, save_file
 
-from promisam.io.atomic import atomic_path
+from promisam.training.disk import tensor_file
 
 FORMAT = 1  # raised when equal keys would mean other arrays
 Arrays = Mapping[str, np.ndarray]
@@ -50,7 +50,7 @@ class Kept:
             except (safetensors.SafetensorError, OSError, ValueError):
                 path.unlink(missing_ok=True)  # cut short or damaged by something else: it is made again
         made = {k: np.ascontiguousarray(v) for k, v in make().items()}
-        with atomic_path(path) as partial:
+        with tensor_file(path) as partial:
             save_file(made, partial)
         return made
 

@@ -1,18 +1,19 @@
 """The training loop: a generator of what happens, on Lightning Fabric.
 
 The consumer decides what becomes of the events: the command line draws a bar and writes logs, a test asserts, an application
-streams them. Left early, training has lost nothing: the state of the last finished step is on the disk.
+streams them. Closed early, training has lost nothing: the state of the last finished step is on the disk. Killed, it goes on
+from its last validation, to the same result.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from lightning_fabric import Fabric
@@ -23,12 +24,14 @@ from promisam.core.errors import InvalidConfig, TrainingStopped
 from promisam.training.checkpoint import Header, read_state, write_checkpoint, write_state
 from promisam.training.contract import Sample, Trainable
 from promisam.training.kept import Kept
-from promisam.training.recipe import Recipe
+from promisam.training.recipe import Recipe, fabric_precision
 from promisam.training.schedule import check_optimizer, learning_rate, make_optimizer
 from promisam.training.stream import Share, Stream, batches, precomputed, seed_of
 from promisam.training.validation import CaseDice, Shown, mean_dice, validate
 
+FREE = ("workers", "preview_every")  # options that change nothing of what is learned, so that a run may go on with others
 MODEL, STATE = "model.safetensors", "resume.pt"
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class Validated:
 
     Attributes:
         step: after which; 0 is before the first.
-        score: mean Dice over the classes; NaN where nothing is held out.
+        score: mean Dice over the classes that a held-out case has; NaN where there is none.
         dice: mean by class.
         cases: every case.
         best: whether it is the best so far, and its weights were kept.
@@ -87,7 +90,14 @@ class Validated:
 
 @dataclass(frozen=True)
 class Stopped:
-    """The end, and why: "finished" or "early" (no better validation for long)."""
+    """The end.
+
+    Attributes:
+        step: after which.
+        reason: "finished", or "early" (no better validation for long).
+        best_score: NaN where no held-out case has anything to find.
+        best_step: after which step the kept weights were.
+    """
 
     step: int
     reason: str
@@ -100,12 +110,21 @@ Event = Precomputed | Step | Validated | Stopped
 
 @dataclass(frozen=True)
 class Standing:
-    """Where training stands."""
+    """Where training stands.
+
+    Attributes:
+        step: so many moves of the weights were made.
+        best_score: of all validations.
+        best_step: after which it was reached.
+        since_best: validations since then.
+        validated: the step after which the latest validation was; -1 before the first.
+    """
 
     step: int = 0
     best_score: float = -math.inf
     best_step: int = -1
     since_best: int = 0
+    validated: int = -1
 
 
 @dataclass(frozen=True)
@@ -135,28 +154,29 @@ class Course:
 
 def train(
     course: Course, fabric: Fabric | None = None, *, resume: bool = False, optimizer: torch.optim.Optimizer | None = None
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     """Train; yields `Precomputed`, `Step`, `Validated` and at last `Stopped`.
+
+    A training that had come to its end before yields `Stopped` alone.
 
     Args:
         course: what is learned, from what and how.
         fabric: launched; by default one process on the device where the network is.
         resume: go on from the state in the course's folder.
-        optimizer: in place of the recipe's.
+        optimizer: in place of the recipe's, whose schedule sets its learning rate.
 
     Raises:
-        TrainingStopped: for a loss that is not finite (naming step and cases), nothing to learn from, or an optimiser that
-            trains nothing or something else.
-        InvalidConfig: when the state to go on from belongs to other options.
+        TrainingStopped: for a loss, gradients or weights that are not finite (naming step and cases), nothing to learn from, or
+            an optimiser that trains nothing or something else.
+        InvalidConfig: when the state to go on from belongs to other options, and for fp16 on a CPU.
     """
     if not course.training:
         raise TrainingStopped("no training example", expected="at least one", do="Check --split and the data set.")
     loop = _Loop(course, fabric or _alone(course), optimizer)
-    yield from loop.precompute()
     if resume:
         loop.go_on()
-    else:
-        yield loop.validate()
+    if not loop.is_over:
+        yield from loop.precompute()
     try:
         yield from loop.run()
     except GeneratorExit:
@@ -180,6 +200,7 @@ class _Loop:
     def __init__(self, course: Course, fabric: Fabric, optimizer: torch.optim.Optimizer | None) -> None:
         self.course, self.fabric, self.recipe = course, fabric, course.recipe
         network = course.method.network
+        fabric_precision(self.recipe.mixed_precision, fabric.device.type)
         own = make_optimizer(self.recipe, network) if optimizer is None else optimizer
         check_optimizer(own, network)
         self.objective, self.optimizer = fabric.setup(_Objective(course.method), own)
@@ -200,25 +221,30 @@ class _Loop:
             yield Precomputed(min(done * world, len(wanted)), len(wanted))
         self.fabric.barrier()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the last step was made and validated, or better validations stayed away for too long."""
+        return self._is_stuck() or self.standing.validated >= self.steps
+
     def run(self) -> Iterator[Event]:
         """Steps and validations up to the end."""
-        begun = self.standing.step
-        first, last = begun * self.recipe.accumulate, self.steps * self.recipe.accumulate
-        loader = iter(batches(self.stream, self.share, first, last, self.recipe.workers))
         stops = self._validations()
-        if begun and self._is_stuck():
-            begun = self.steps  # it had stopped early before
-        for number in range(begun, self.steps):
-            yield self._step(number, loader)
-            if number + 1 in stops:
-                yield self.validate()
-                if self._is_stuck():
-                    yield self._stopped("early")
-                    return
-        yield self._stopped("early" if self._is_stuck() else "finished")
+        first, last = self.standing.step * self.recipe.accumulate, self.steps * self.recipe.accumulate
+        loader = batches(self.stream, self.share, first, last, self.recipe.workers)
+        if self.standing.step in stops and self.standing.validated < self.standing.step:
+            yield from self._validation()
+        while not self.is_over:
+            yield self._step(self.standing.step, loader)
+            if self.standing.step in stops:
+                yield from self._validation()
+        yield self._stopped("finished" if self.standing.step >= self.steps else "early")
+
+    def _validation(self) -> Iterator[Event]:
+        yield self.validate()  # written down before the state is, so that none is missing after a crash between the two
+        self.save()
 
     def validate(self) -> Validated:
-        """Score the held-out examples, keep the weights if they are the best, and the state in any case."""
+        """Score the held-out examples, and keep the weights if they are the best."""
         begun = time.perf_counter()
         method, rank, world = self.course.method, self.fabric.global_rank, self.fabric.world_size
         method.network.eval()
@@ -234,17 +260,19 @@ class _Loop:
         method.network.train()
         rows = sorted(self._gathered(mine), key=lambda row: row.name)
         means = mean_dice(rows)
-        score = sum(means.values()) / len(means) if means else math.nan
+        held = {name for row in rows for name in row.held}
+        counted = [value for name, value in means.items() if name in held]
+        score = sum(counted) / len(counted) if counted else math.nan
         best = math.isnan(score) or score > self.standing.best_score
         self.standing = replace(
             self.standing,
             best_score=score if best else self.standing.best_score,
             best_step=self.standing.step if best else self.standing.best_step,
             since_best=0 if best else self.standing.since_best + 1,
+            validated=self.standing.step,
         )
         if best:
             self._keep(score)
-        self.save()
         seconds = time.perf_counter() - begun
         return Validated(self.standing.step, score, means, tuple(rows), best, seconds, tuple(shown))
 
@@ -259,7 +287,6 @@ class _Loop:
                 "belongs_to": self._belongs_to(),
             }
             write_state(self.course.folder / STATE, state)
-        self.fabric.barrier()
 
     def go_on(self) -> None:
         """Take up the state in the folder."""
@@ -275,7 +302,7 @@ class _Loop:
         self.course.method.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.fabric.strategy.precision.load_state_dict(state["precision"])
-        self.standing = Standing(**state["standing"])
+        self.standing = Standing(**{"validated": state["standing"]["step"], **state["standing"]})  # as states once were
 
     def _step(self, number: int, loader: Iterator[Any]) -> Step:
         begun = time.perf_counter()
@@ -297,23 +324,37 @@ class _Loop:
             for name, value in parts.items():
                 totals[name] = totals.get(name, 0) + value.detach().float() / self.recipe.accumulate
         means = self._over_processes(totals)
-        self._check_finite(number, means, names)
-        if self.recipe.clip:
-            self.fabric.clip_gradients(self.objective, self.optimizer, max_norm=self.recipe.clip, error_if_nonfinite=False)
+        self._check_finite("a loss", number, means, names)
+        limit = self.recipe.clip or math.inf
+        norm = self.fabric.clip_gradients(self.objective, self.optimizer, max_norm=limit, error_if_nonfinite=False)
+        if not self._skips_overflows:
+            self._check_finite("gradients", number, {"their norm": float(norm or 0)}, names)
         self.optimizer.step()
         self.optimizer.zero_grad()
+        self._check_finite("weights", number, {"their norm": self._size_of_weights()}, names)
         self.standing = replace(self.standing, step=number + 1)
         epoch = (number + 1) * self.per_step / len(self.course.training)
         return Step(number + 1, self.steps, epoch, sum(means.values()), means, rate, time.perf_counter() - begun)
 
-    def _check_finite(self, number: int, means: Mapping[str, float], names: Sequence[str]) -> None:
-        broken = [name for name, value in means.items() if not math.isfinite(value)]
+    def _check_finite(self, what: str, number: int, values: Mapping[str, float], names: Sequence[str]) -> None:
+        """Every process has the same values, so all of them stop."""
+        broken = [name for name, value in values.items() if not math.isfinite(value)]
         if broken:
+            cases = sorted(set(self._gathered(list(names))))
             raise TrainingStopped(
-                f"a loss that is not finite ({', '.join(broken)}) in step {number + 1}, on the cases {', '.join(names)}",
+                f"{what} not finite ({', '.join(broken)}) in step {number + 1}, on the cases {', '.join(cases)}",
                 expected="finite numbers",
                 do="Look at these cases (`promisam check-data`), or lower the learning rate; the last checkpoint is whole.",
             )
+
+    @property
+    def _skips_overflows(self) -> bool:
+        """In fp16 gradients overflow now and then: the scaler then leaves the step out and scales less."""
+        return getattr(self.fabric.strategy.precision, "scaler", None) is not None
+
+    def _size_of_weights(self) -> float:
+        own = [p.detach() for group in self.optimizer.param_groups for p in group["params"]]
+        return float(torch.nn.utils.get_total_norm(own))
 
     def _over_processes(self, totals: Mapping[str, Tensor]) -> dict[str, float]:
         stacked = torch.stack([value.reshape(()) for value in totals.values()])
@@ -321,10 +362,10 @@ class _Loop:
             stacked = self.fabric.all_reduce(stacked, reduce_op="mean")  # type: ignore[assignment]
         return dict(zip(totals, stacked.tolist(), strict=True))
 
-    def _gathered(self, rows: list[CaseDice]) -> list[CaseDice]:
+    def _gathered(self, rows: list[Row]) -> list[Row]:
         if self.fabric.world_size == 1:
             return rows
-        everyone: list[list[CaseDice]] = [[] for _ in range(self.fabric.world_size)]
+        everyone: list[list[Row]] = [[] for _ in range(self.fabric.world_size)]
         torch.distributed.all_gather_object(everyone, rows)
         return [row for part in everyone for row in part]
 
@@ -335,7 +376,7 @@ class _Loop:
             write_checkpoint(self.course.folder / MODEL, self.course.method.network, header)
 
     def _belongs_to(self) -> dict[str, Any]:
-        recipe = self.recipe.model_dump(exclude={"workers", "preview_every"})
+        recipe = self.recipe.model_dump(exclude=set(FREE))
         names = [example.content for example in (*self.course.training, *self.course.validation)]
         options = {} if self.course.header is None else dict(self.course.header.options)
         return {"recipe": recipe, "examples": names, "per_step": self.per_step, "options": options}
@@ -344,9 +385,9 @@ class _Loop:
         return math.ceil(epochs * len(self.course.training) / self.per_step)
 
     def _validations(self) -> set[int]:
-        """After which steps: every so many epochs, and at the end."""
+        """After which steps: before the first, every so many epochs, and at the end."""
         every = range(self.recipe.validate_every, self.recipe.epochs, self.recipe.validate_every)
-        return {self._steps_in(epochs) for epochs in every} | {self.steps}
+        return {self._steps_in(epochs) for epochs in every} | {0, self.steps}
 
     def _is_stuck(self) -> bool:
         return 0 < self.recipe.patience <= self.standing.since_best
@@ -356,6 +397,6 @@ class _Loop:
 
 
 def _alone(course: Course) -> Fabric:
-    device = next(iter(course.method.network.parameters())).device
-    precision = {"no": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}[course.recipe.mixed_precision]
-    return Fabric(accelerator=device.type, devices=1, precision=precision)  # type: ignore[arg-type]
+    device = next((p.device.type for p in course.method.network.parameters()), "cpu")
+    precision = fabric_precision(course.recipe.mixed_precision, device)
+    return Fabric(accelerator=device, devices=1, precision=precision)  # type: ignore[arg-type]

@@ -23,8 +23,16 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
 
 
 def make_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
-    """The recipe's optimiser over what the network trains."""
+    """The recipe's optimiser over what the network trains.
+
+    Raises:
+        TrainingStopped: when that is nothing.
+    """
     parameters = [p for p in network.parameters() if p.requires_grad]
+    if not parameters:
+        raise TrainingStopped(
+            "a network without parameters that learn", expected="at least one", do="Check the options of the method."
+        )
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(parameters, recipe.learning_rate, weight_decay=recipe.weight_decay)
     if recipe.optimizer == "adam":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -11,7 +12,9 @@ from promisam.core import Example, Labelled
 from promisam.core.errors import GeometryError
 
 
-def pictures_of(examples: Sequence[Example], report: Callable[[int, int], None] | None = None) -> list[Example]:
+def pictures_of(
+    examples: Sequence[Example], report: Callable[[int, int], None] | None = None, *, empty: bool = False
+) -> list[Example]:
     """Pictures as they are, and of every volume the labelled slices across its coarsest axis.
 
     Slices keep the volume's name as group where it has none, so that they are never torn apart. Reads every volume once.
@@ -19,6 +22,7 @@ def pictures_of(examples: Sequence[Example], report: Callable[[int, int], None] 
     Args:
         examples: pictures or volumes.
         report: called with the examples looked at, and their number.
+        empty: whether none may be left.
 
     Raises:
         GeometryError: when no volume has a labelled slice.
@@ -33,7 +37,7 @@ def pictures_of(examples: Sequence[Example], report: Callable[[int, int], None] 
             pictures.extend(_slices(example, labelled, latest))
         if report is not None:
             report(number, len(examples))
-    if examples and not pictures:
+    if examples and not pictures and not empty:
         raise GeometryError(
             f"{len(examples)} volumes without a labelled slice",
             expected="at least one label",
@@ -61,7 +65,7 @@ def _slices(example: Example, labelled: Labelled, latest: _Latest) -> list[Examp
     return [
         Example(
             name=f"{example.name} {'zyx'[axis]}={index}",
-            load=_opener(example, latest, axis, index),
+            load=partial(_slice, example, latest, axis, index),
             content=hashlib.sha256(f"{example.content}:{axis}:{index}".encode()).hexdigest(),
             group=example.group or example.name,
         )
@@ -69,9 +73,6 @@ def _slices(example: Example, labelled: Labelled, latest: _Latest) -> list[Examp
     ]
 
 
-def _opener(example: Example, latest: _Latest, axis: int, index: int) -> Callable[[], Labelled]:
-    def load() -> Labelled:
-        volume = latest.load(example)
-        return Labelled(volume.image.slice(axis, index), volume.truth.slice(axis, index))
-
-    return load
+def _slice(example: Example, latest: _Latest, axis: int, index: int) -> Labelled:
+    volume = latest.load(example)
+    return Labelled(volume.image.slice(axis, index), volume.truth.slice(axis, index))

@@ -7,9 +7,9 @@ larger batch sees.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,9 +17,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from promisam.core import Example
-from promisam.core.errors import TrainingStopped
+from promisam.core.errors import PromisamError, TrainingStopped
 from promisam.training.contract import Arrays, Trainable
 from promisam.training.kept import Kept
+
+Pair = tuple[dict[str, Tensor], str]
+Batch = tuple[dict[str, Tensor], list[str]]
 
 
 def seed_of(*numbers: int) -> int:
@@ -39,7 +42,7 @@ def precomputed(method: Trainable, example: Example, variant: int, kept: Kept) -
 
 
 @dataclass(frozen=True)
-class Stream(Dataset[tuple[dict[str, Tensor], str]]):
+class Stream(Dataset[Pair]):
     """Samples by position."""
 
     method: Trainable
@@ -47,7 +50,7 @@ class Stream(Dataset[tuple[dict[str, Tensor], str]]):
     kept: Kept
     seed: int
 
-    def __getitem__(self, position: int) -> tuple[dict[str, Tensor], str]:
+    def __getitem__(self, position: int) -> Pair:
         """The sample at a position and the name of its example.
 
         Raises:
@@ -89,11 +92,49 @@ class Share:
             yield list(range(start, start + self.batch))
 
 
-def batches(stream: Stream, share: Share, first: int, stop: int, workers: int = 0) -> DataLoader[Any]:
-    """Batches number `first` to `stop` (exclusive) of one process: tensors stacked, and the names of their examples."""
-    return DataLoader(stream, batch_sampler=list(share.positions(first, stop)), num_workers=workers, collate_fn=_stack)
+def batches(stream: Stream, share: Share, first: int, stop: int, workers: int = 0) -> Iterator[Batch]:
+    """Batches number `first` to `stop` (exclusive) of one process: tensors stacked, and the names of their examples.
+
+    Args:
+        stream: of all samples.
+        share: which of them are this process's.
+        first: number of the first batch.
+        stop: number behind the last batch.
+        workers: processes that prepare samples; 0 for none beside this one.
+
+    Raises:
+        PromisamError: what went wrong with a sample, be it in another process.
+    """
+    places = list(share.positions(first, stop))
+    start = "fork" if workers and sys.platform == "linux" else None  # examples in memory cannot be sent
+    for batch in DataLoader(
+        _Told(stream), batch_sampler=places, num_workers=workers, collate_fn=_stack, multiprocessing_context=start
+    ):
+        if isinstance(batch, Exception):
+            raise batch
+        yield batch
 
 
-def _stack(pairs: list[tuple[dict[str, Tensor], str]]) -> tuple[dict[str, Tensor], list[str]]:
+@dataclass(frozen=True)
+class _Told(Dataset[Pair | Exception]):
+    """The stream with its refusals as values: PyTorch would turn those of worker processes into text."""
+
+    stream: Stream
+
+    def __getitem__(self, position: int) -> Pair | Exception:
+        try:
+            return self.stream[position]
+        except (PromisamError, OSError) as error:
+            return error
+
+
+def _stack(pairs: list[Pair | Exception]) -> Batch | Exception:
+    sound = [pair for pair in pairs if not isinstance(pair, Exception)]
+    if len(sound) < len(pairs):
+        return next(pair for pair in pairs if isinstance(pair, Exception))
+    return _stacked(sound)
+
+
+def _stacked(pairs: list[Pair]) -> Batch:
     samples = [sample for sample, _ in pairs]
     return {name: torch.stack([s[name] for s in samples]) for name in samples[0]}, [name for _, name in pairs]

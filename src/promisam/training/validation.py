@@ -18,10 +18,17 @@ from promisam.training.stream import precomputed, seed_of
 
 @dataclass(frozen=True)
 class CaseDice:
-    """One validated example: Dice of every class that was asked for; classes that are rightly absent have none."""
+    """One validated example.
+
+    Attributes:
+        name: of the example.
+        dice: of every class that was asked for; classes that are rightly absent have none.
+        held: the classes that are there.
+    """
 
     name: str
     dice: Mapping[str, float]
+    held: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +57,8 @@ def validate(
         encoded = method.recall(labelled.image.grid, precomputed(method, example, 0, kept))
         asked = method.validation_prompts(labelled, np.random.default_rng(seed_of(seed, 2, number)))
         prediction = _answer(method, encoded, asked, _task(method), labelled)
-        rows.append(CaseDice(example.name, _dice(prediction, labelled.truth, asked, _task(method))))
+        held = tuple(name for label, name in enumerate(_task(method).classes, 1) if labelled.truth.mask(label).any())
+        rows.append(CaseDice(example.name, _dice(prediction, labelled.truth, asked, _task(method)), held))
         if len(shown) < show:
             shown.append(Shown(example.name, labelled, prediction, tuple(asked)))
     return rows, shown

@@ -9,7 +9,7 @@ from promisam.core.errors import UnreadableFile
 from promisam.io.layouts.folders import dicom_folder, folder_of_images, images_and_masks, single_file
 from promisam.io.layouts.listing import DESCRIPTION, listing
 from promisam.io.layouts.naming import stem_of
-from promisam.io.layouts.nnunet import nnunet
+from promisam.io.layouts.nnunet import images_alone, nnunet
 from promisam.io.layouts.table import CLASSES, TABLE, table
 from promisam.io.layouts.values import FOLD, SPLIT_WORDS, Case, Dataset, split_word
 
@@ -23,6 +23,8 @@ __all__ = [
     "Dataset",
     "Layout",
     "find_cases",
+    "folder_of_images",
+    "images_alone",
     "split_word",
     "stem_of",
 ]

@@ -6,17 +6,18 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from promisam.core.errors import UnreadableFile
+from promisam.core.errors import InvalidConfig, UnreadableFile
 from promisam.io.atomic import full_suffix
 from promisam.io.findings import Finding
 from promisam.io.formats import BY_SUFFIX
 from promisam.io.layouts.listing import DESCRIPTION, channels_of, classes_of, read_json
-from promisam.io.layouts.naming import passed_over
+from promisam.io.layouts.naming import passed_over, stem_of
 from promisam.io.layouts.values import Case, Dataset
 
 _IMAGES, _LABELS = "imagesTr", "labelsTr"
 _TEST_IMAGES, _TEST_LABELS = "imagesTs", "labelsTs"
 _CHANNEL = re.compile(r"(.+)_(\d{4})")  # <case>_0000: the number of the channel
+_IMAGE_FOLDER = re.compile(r"images[A-Z]\w*")  # imagesTr, imagesTs, imagesVal
 
 
 def nnunet(path: Path) -> Dataset | None:
@@ -57,6 +58,46 @@ def nnunet(path: Path) -> Dataset | None:
         channels=channels,
         findings=(*passed_over(rest), *findings),
     )
+
+
+def images_alone(files: Sequence[Path], channels: Sequence[str] = (), number: int = 1) -> Dataset:
+    """Images of one folder, without their masks: named by channel as nnU-Net does, or one file each.
+
+    A dataset.json above a folder such as imagesTs/ names the channels. Without it the files are taken for channels if each
+    carries the number of one, `<case>_0000` to below `number`; frames of a video may be called alike, so pictures need names
+    of channels for that, and any other number makes all of them images of their own.
+
+    Args:
+        files: at least one, all in one folder.
+        channels: their names, where nothing beside the files says more.
+        number: of channels that are expected.
+
+    Raises:
+        UnreadableFile: for a dataset.json that is unsound.
+    """
+    folder = files[0].parent
+    file = folder.parent / DESCRIPTION
+    above = _IMAGE_FOLDER.fullmatch(folder.name) is not None and file.is_file()
+    told = read_json(file) if above else {}
+    named = channels_of(file, told) or tuple(channels)
+    pictures = any(BY_SUFFIX.get(full_suffix(path)) == "picture" for path in files)
+    expected = len(named) or (1 if pictures else number)
+    ending = str(told.get("file_ending", ""))
+    parts = [_CHANNEL.fullmatch(_stem(path, ending)) for path in files]
+    if not all(part and path.is_file() and int(part[2]) < expected for part, path in zip(parts, files, strict=True)):
+        return Dataset("images", tuple(Case(stem_of(path), (path,), ()) for path in files), paired=False, channels=named)
+    found: dict[str, dict[int, Path]] = {}
+    for part, path in zip(parts, files, strict=True):
+        if part and found.setdefault(part[1], {}).setdefault(int(part[2]), path) != path:
+            raise InvalidConfig(
+                f"{path} beside {found[part[1]][int(part[2])].name}", expected="one file for a channel", do="Remove one."
+            )
+    cases, findings = _cases(found, {}, named or tuple(f"channel {n}" for n in range(expected)), "")
+    return Dataset("images by channel", tuple(cases), paired=False, channels=named, findings=tuple(findings))
+
+
+def _stem(file: Path, ending: str) -> str:
+    return file.name.removesuffix(ending) if ending else stem_of(file)
 
 
 def _numbered(folder: Path, ending: str) -> tuple[Mapping[str, Mapping[int, Path]], tuple[Path, ...]]:
