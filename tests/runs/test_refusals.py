@@ -151,7 +151,7 @@ def test_fp16_on_a_cpu_is_refused_before_anything_is_written(here, capsys):
 def test_what_cannot_be_is_refused_in_one_line(here, capsys, typed, said):
     Path("options.yaml").write_text("training:\n  epochs: 3\n")
     assert fit(*typed) == 2
-    lines = capsys.readouterr().err.strip().splitlines()
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("promisam: ")]
     assert len(lines) == 1
     assert said in lines[0]
 
@@ -203,3 +203,11 @@ def test_the_bar_shows_loss_and_time_to_go(here):
     assert "0:00:0" in text
     assert "step 60: validation Dice" in text
     shutil.rmtree("run")
+
+
+def test_what_speaks_against_a_split_is_said_before_training(here, capsys):
+    Path("split.json").write_text('{"train": ["p0", "p1"], "val": ["p2"]}')
+    assert fit("--split", "split.json") == 0
+    said = capsys.readouterr().err
+    assert "2 cases to train on, 1 to validate with, 0 left to test" in said
+    assert "promisam: warning: the file split.json gives no part to 1 case: p3" in said

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from promisam.runs.fit import Begun
     from promisam.training.loop import Event, Stopped
 
 Progress = Callable[[int, int | None], None]  # done, of
@@ -43,24 +44,31 @@ class TrainingBars:
         self._bars, self._console = bars, console
         self._tasks: dict[str, Any] = {}
 
-    def show(self, event: Event) -> Stopped | None:
+    def show(self, event: Begun | Event) -> Stopped | None:
         """Draw one event; the end is handed back."""
+        from promisam.runs.fit import Begun
         from promisam.training.loop import Precomputed, Step, Stopped, Validated
 
-        if isinstance(event, Precomputed):
+        if isinstance(event, Begun):
+            split = event.split
+            train, val, test = (len(part) for part in (split.train, split.val, split.test))
+            self._say(f"{train} cases to train on, {val} to validate with, {test} left to test")
+            self._say(split.how)
+            for warning in split.warnings:
+                self._say(f"promisam: warning: {warning}")
+        elif isinstance(event, Precomputed):
             self.count("encoding", event.done, event.total)
         elif isinstance(event, Step):
             self.count("training", event.number, event.steps, f"training, epoch {event.epoch:.1f}, loss {event.loss:.4f}")
         elif isinstance(event, Validated) and event.cases:
             mark = ", the best so far" if event.best else ""
             known = event.score == event.score  # NaN where no held-out case has anything to find
-            self._console.print(
-                f"step {event.step}: validation Dice {event.score:.4f}{mark}"
-                if known
-                else f"step {event.step}: nothing to find in the validation cases",
-                highlight=False,
-            )
+            found = f"validation Dice {event.score:.4f}{mark}" if known else "nothing to find in the validation cases"
+            self._say(f"step {event.step}: {found}")
         return event if isinstance(event, Stopped) else None
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def count(self, name: str, done: int, total: int | None, words: str = "") -> None:
         """Move the bar of that name, which goes away when it is full."""

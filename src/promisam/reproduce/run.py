@@ -17,8 +17,8 @@ from promisam.io import atomic_text, open_examples
 from promisam.reproduce.comparison import Comparison, Reached, comparison_record, comparison_text
 from promisam.reproduce.data import TABLE, find, write_table
 from promisam.reproduce.values import Part, Study
+from promisam.runs.fit import Begun, fit
 from promisam.runs.fit import Request as FitRequest
-from promisam.runs.fit import fit
 from promisam.runs.processes import Processes
 from promisam.store import Source, load
 from promisam.training.checkpoint import read_header
@@ -59,7 +59,7 @@ class Request:
     command: tuple[str, ...] = ()
 
 
-def reproduce(request: Request, report: Progress = lambda done, of, case: None) -> Iterator[Event | Comparison]:  # noqa: ARG005
+def reproduce(request: Request, report: Progress = lambda done, of, case: None) -> Iterator[Begun | Event | Comparison]:  # noqa: ARG005
     """Train as the experiment says, score every test part, and write both beside what was published.
 
     Args:

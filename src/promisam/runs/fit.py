@@ -58,8 +58,19 @@ class Request:
     command: tuple[str, ...] = ()
 
 
-def fit(request: Request) -> Iterator[Event]:
-    """Train; yields what happens, having written it to the run folder.
+@dataclass(frozen=True)
+class Begun:
+    """The data have been read and divided.
+
+    Attributes:
+        split: which case is in which part, and what speaks against results with it.
+    """
+
+    split: Split
+
+
+def fit(request: Request) -> Iterator[Begun | Event]:
+    """Train; yields how the data were divided, then what happens, having written it to the run folder.
 
     Under torchrun or SLURM every process calls this; the first one writes.
 
@@ -87,6 +98,8 @@ def fit(request: Request) -> Iterator[Event]:
         record.write(request.out)
     keep = request.keep or zoo.Cache.default().root / "precomputed"
     course = Course(method, learned[0], learned[1], recipe, header, request.out, Kept(keep))
+    if not resume:
+        yield Begun(split)
     with ExitStack() as opened:
         events = opened.enter_context(closing(train(course, fabric, resume=resume)))
         yield from _written(events, record, course, opened) if fabric.is_global_zero else events

@@ -33,7 +33,7 @@ def seed_of(*numbers: int) -> int:
 def precomputed(method: Trainable, example: Example, variant: int, kept: Kept) -> Arrays:
     """The example's precomputed arrays, from the store where they are there."""
     key = {
-        "method": type(method).__qualname__,
+        "method": f"{type(method).__module__}:{type(method).__qualname__}",
         "settings": dict(method.precompute_settings),
         "content": example.content,
         "variant": variant,

@@ -205,6 +205,7 @@ class ProMISe2D:
         chosen = {"window", "precision"}
         return {
             **self.config.model_dump(include=chosen),
+            "classes": len(self.classes),
             "sam": self._fingerprint,
             "side": self.sam.side,
             "antialias": self.sam.traits.antialias,
