@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -20,6 +21,7 @@ from monai.transforms.intensity.array import (
 )
 from monai.transforms.spatial.dictionary import RandAffined, RandFlipd
 
+from promisam.core import Task
 from promisam.core.errors import InvalidConfig
 
 # How often each change is made. Intensities: nnU-Net (Isensee et al. 2021, supplement on data augmentation). Geometry: ours;
@@ -142,6 +144,25 @@ class Augmentation:
             exponents = (1 - 0.75 * self.gamma, 1 + 1.25 * self.gamma)
             steps.append(RandAdjustContrast(OFTEN["gamma"], exponents, retain_stats=True))
         return steps
+
+
+def mirrored_axes(flips: str, task: Task) -> tuple[int, ...]:
+    """The array axes along which samples of a task are mirrored.
+
+    Args:
+        flips: letters of "xyz"; "none"; or "auto" for all (nnU-Net), but none as soon as the name of a class holds the word
+            left or right.
+        task: what is learned.
+
+    Raises:
+        InvalidConfig: for an axis that the task's images do not have.
+    """
+    axes = "yx" if task.ndim == 2 else "zyx"
+    sides = any({"left", "right"} & set(re.split(r"[^a-z]+", name.lower())) for name in task.classes)
+    letters = {"auto": "" if sides else axes, "none": ""}.get(flips, flips)
+    if not set(letters) <= set(axes):
+        raise InvalidConfig(f"flips={flips} for pictures", expected='letters of "xy", "none" or "auto"', do="Leave out the z.")
+    return tuple(sorted(axes.index(letter) for letter in letters))
 
 
 def free_axes(spacing: Sequence[float | int]) -> tuple[int, ...]:

@@ -28,6 +28,8 @@ class Config(BaseModel):
             0 for none (ours, since the release tuned it by data set).
         variants: how many versions of each training image are encoded: one as it is, the others augmented (ours; the release
             augments at every visit, which costs an encoder pass each).
+        flips: axes along which variants are mirrored: letters of "xy", or "none"; "auto" takes both (the release's), but none
+            as soon as the name of a class holds the word left or right.
         precision: of the frozen image encoder.
     """
 
@@ -46,6 +48,7 @@ class Config(BaseModel):
     smooth: bool = True
     opening: int = Field(0, ge=0, le=31)
     variants: int = Field(4, ge=1)
+    flips: str = Field("auto", pattern="^(auto|none|x|y|xy)$")
     precision: Literal["float32", "bfloat16"] = "float32"
 
     @property

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -39,10 +40,11 @@ from promisam.sam.frame import Frame
 from promisam.sam.model import Sam, fingerprint
 from promisam.sam.picture import device_of, encoder_precision, framed, frozen, prompt_tensors
 from promisam.spatial.users import random_points
-from promisam.training.augmentation import Augmentation
+from promisam.training.augmentation import Augmentation, mirrored_axes
 from promisam.training.contract import Arrays, Released
 from promisam.training.losses import bce_dice
 from promisam.training.recipe import Recipe
+from promisam.training.stream import seed_of
 
 # Milder than the baseline's: the frozen encoder saw none of it. Turning by up to 45 degrees is the release's.
 _AUGMENTATION = Augmentation(rotation=45, scale=0.1, shift=0.06, noise=0.1, blur=0.7)
@@ -93,6 +95,7 @@ class ProMISe2D:
         self.task = task
         self.window = Window.parse(self.config.window)
         self.token = self._token(sam)
+        self._augmentation = replace(_AUGMENTATION, flips=mirrored_axes(self.config.flips, task or Task()))
         self._network = None if task is None else Network(self.sam, self.config, len(task.classes)).to(device_of(sam))
         self._fingerprint = ""
 
@@ -210,8 +213,8 @@ class ProMISe2D:
             "side": self.sam.side,
             "antialias": self.sam.traits.antialias,
             "taps": self.config.finds_points,
-            "augmentation": repr(_AUGMENTATION),
-            "format": 1,
+            "augmentation": repr(self._augmentation),
+            "format": 2,
         }
 
     @torch.no_grad()
@@ -219,7 +222,7 @@ class ProMISe2D:
         """Embedding and features in half precision, and the share of each class in the cells of the decoder's masks."""
         image, truth = self.prepare(example.image), example.truth
         if variant:
-            image, truth = _augmented(image, truth, variant)
+            image, truth = _augmented(image, truth, self._augmentation, variant)
         frame, pixels = framed(self.sam, image)
         embedding, features = self._embed(pixels)
         masks = np.stack([truth.mask(label) for label in range(1, len(self.classes) + 1)])
@@ -338,10 +341,10 @@ class ProMISe2D:
         return 0
 
 
-def _augmented(image: Image, truth: Segmentation, variant: int) -> tuple[Image, Segmentation]:
-    """One of the fixed variants of an example, in 0..255."""
-    generator = torch.Generator().manual_seed(variant)
-    pixels, labels = _AUGMENTATION(image.pixels.astype(np.float32), truth.labels.astype(np.int64), generator)
+def _augmented(image: Image, truth: Segmentation, change: Augmentation, variant: int) -> tuple[Image, Segmentation]:
+    """One of the fixed variants of an example, in 0..255; those of different images differ in what is done to them."""
+    generator = torch.Generator().manual_seed(seed_of(variant, zlib.crc32(image.pixels.tobytes())))
+    pixels, labels = change(image.pixels.astype(np.float32), truth.labels.astype(np.int64), generator)
     grid = Grid.of_picture(image.grid.shape)  # turned pixels lie nowhere in the patient
     changed = Image(np.clip(pixels, 0, 255), grid, image.levels)
     return changed, Segmentation(labels.astype(np.uint16), grid, truth.names)

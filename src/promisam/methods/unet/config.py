@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from pydantic import BaseModel, ConfigDict, Field
 
 from promisam.core import Task
-from promisam.core.errors import InvalidConfig
-from promisam.training.augmentation import Augmentation
+from promisam.training.augmentation import Augmentation, mirrored_axes
 
 
 class Config(BaseModel):
@@ -53,15 +50,5 @@ def augmentation_of(config: Config, task: Task) -> Augmentation:
     Raises:
         InvalidConfig: for an axis that the task's images do not have.
     """
-    axes = "yx" if task.ndim == 2 else "zyx"
-    letters = {"auto": "" if _has_sides(task.classes) else axes, "none": ""}.get(config.flips, config.flips)
-    if not set(letters) <= set(axes):
-        raise InvalidConfig(
-            f"flips={config.flips} for pictures", expected='letters of "xy", "none" or "auto"', do="Leave out the z."
-        )
-    flips = tuple(sorted(axes.index(letter) for letter in letters))
+    flips = mirrored_axes(config.flips, task)
     return Augmentation(rotation=config.rotation, scale=config.scaling, flips=flips).intensities(config.intensity)
-
-
-def _has_sides(classes: tuple[str, ...]) -> bool:
-    return any({"left", "right"} & set(re.split(r"[^a-z]+", name.lower())) for name in classes)
