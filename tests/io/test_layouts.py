@@ -164,6 +164,12 @@ class TestNnunet:
         assert [case.split for case in dataset.cases] == ["", ""]
         assert find_cases(tmp_path / "dataset.json") == dataset
 
+    def test_two_files_of_one_channel_are_refused(self, tmp_path):
+        self.put(tmp_path, file_ending="")
+        volume(tmp_path / "imagesTr" / "a_0001.nrrd", noise(2))
+        with pytest.raises(InvalidConfig, match="a_0001"):
+            find_cases(tmp_path)
+
     def test_the_first_version(self, tmp_path):
         self.put(tmp_path)
         told = {"modality": {"0": "T1", "1": "T2"}, "labels": {"0": "background", "1": "oedema"}}

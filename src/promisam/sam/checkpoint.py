@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from promisam.core.errors import WeightsError
-from promisam.io.atomic import atomic_path
 from promisam.sam.architecture import build, infer, seems
 from promisam.sam.attention import resize_table
+from promisam.sam.disk import tensor_file
 from promisam.sam.model import Sam, Traits
 from promisam.sam.names import is_hugging_face, to_meta
 
@@ -47,12 +47,13 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def write_state(path: Path, state: Mapping[str, Tensor]) -> None:
-    """Store tensors as safetensors: written beside, flushed, renamed."""
-    with atomic_path(path) as partial:
-        partial.touch()
-        mode = partial.stat().st_mode
+    """Store tensors as safetensors: written beside, flushed, renamed.
+
+    Raises:
+        UnwritableOutput: when the operating system refuses; an older file is then left as it was.
+    """
+    with tensor_file(path) as partial:
         save_file({name: value.contiguous() for name, value in state.items()}, partial)
-        partial.chmod(mode)  # the library makes files that nobody else may read: useless in a shared cache
 
 
 def sam_from_state(state: Mapping[str, Tensor], traits: Traits | None = None, side: int | None = None) -> Sam:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from promisam.core import Task
 from promisam.core.errors import WeightsError
 from promisam.sam.checkpoint import check_fit
-from promisam.training.disk import tensor_file
+from promisam.sam.disk import tensor_file
 
 FORMAT = "1"
 _KEY = "promisam"

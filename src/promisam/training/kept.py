@@ -14,7 +14,7 @@ import numpy as np
 import safetensors
 from safetensors.numpy import load_file, save_file
 
-from promisam.training.disk import tensor_file
+from promisam.sam.disk import tensor_file
 
 FORMAT = 1  # raised when equal keys would mean other arrays
 Arrays = Mapping[str, np.ndarray]

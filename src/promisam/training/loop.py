@@ -26,7 +26,8 @@ from promisam.training.contract import Sample, Trainable
 from promisam.training.kept import Kept
 from promisam.training.recipe import Recipe, fabric_precision
 from promisam.training.schedule import check_optimizer, learning_rate, make_optimizer
-from promisam.training.stream import Share, Stream, batches, precomputed, seed_of
+from promisam.training.seeds import seed_of
+from promisam.training.stream import Share, Stream, batches, precomputed
 from promisam.training.validation import CaseDice, Shown, mean_dice, validate
 
 FREE = ("workers", "preview_every")  # options that change nothing of what is learned, so that a run may go on with others

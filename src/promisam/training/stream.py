@@ -20,14 +20,10 @@ from promisam.core import Example
 from promisam.core.errors import PromisamError, TrainingStopped
 from promisam.training.contract import Arrays, Trainable
 from promisam.training.kept import Kept
+from promisam.training.seeds import seed_of
 
 Pair = tuple[dict[str, Tensor], str]
 Batch = tuple[dict[str, Tensor], list[str]]
-
-
-def seed_of(*numbers: int) -> int:
-    """One seed from several numbers, far from that of neighbouring numbers."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def precomputed(method: Trainable, example: Example, variant: int, kept: Kept) -> Arrays:

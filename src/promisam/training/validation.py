@@ -13,7 +13,8 @@ from promisam.core import Example, Labelled, Prompts, Segmentation, Task, to_seg
 from promisam.evaluation.metrics import dice
 from promisam.training.contract import Trainable
 from promisam.training.kept import Kept
-from promisam.training.stream import precomputed, seed_of
+from promisam.training.seeds import seed_of
+from promisam.training.stream import precomputed
 
 
 @dataclass(frozen=True)

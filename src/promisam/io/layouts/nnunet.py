@@ -88,12 +88,17 @@ def images_alone(files: Sequence[Path], channels: Sequence[str] = (), number: in
         return Dataset("images", tuple(Case(stem_of(path), (path,), ()) for path in files), paired=False, channels=named)
     found: dict[str, dict[int, Path]] = {}
     for part, path in zip(parts, files, strict=True):
-        if part and found.setdefault(part[1], {}).setdefault(int(part[2]), path) != path:
-            raise InvalidConfig(
-                f"{path} beside {found[part[1]][int(part[2])].name}", expected="one file for a channel", do="Remove one."
-            )
+        if part:
+            _place(found, part, path)
     cases, findings = _cases(found, {}, named or tuple(f"channel {n}" for n in range(expected)), "")
     return Dataset("images by channel", tuple(cases), paired=False, channels=named, findings=tuple(findings))
+
+
+def _place(found: dict[str, dict[int, Path]], parts: re.Match[str], file: Path) -> None:
+    """Put a file under its case and the number of its channel."""
+    there = found.setdefault(parts[1], {}).setdefault(int(parts[2]), file)
+    if there != file:
+        raise InvalidConfig(f"{file} beside {there.name}", expected="one file for a channel", do="Remove one.")
 
 
 def _stem(file: Path, ending: str) -> str:
@@ -107,7 +112,7 @@ def _numbered(folder: Path, ending: str) -> tuple[Mapping[str, Mapping[int, Path
     for file, stem in _files(folder, ending, rest):
         parts = _CHANNEL.fullmatch(stem)
         if parts:
-            found.setdefault(parts[1], {})[int(parts[2])] = file
+            _place(found, parts, file)
         else:
             rest.append(file)
     return found, tuple(rest)

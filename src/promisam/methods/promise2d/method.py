@@ -44,7 +44,7 @@ from promisam.training.augmentation import Augmentation, mirrored_axes
 from promisam.training.contract import Arrays, Released
 from promisam.training.losses import bce_dice
 from promisam.training.recipe import Recipe
-from promisam.training.stream import seed_of
+from promisam.training.seeds import seed_of
 
 # Milder than the baseline's: the frozen encoder saw none of it. Turning by up to 45 degrees is the release's.
 _AUGMENTATION = Augmentation(rotation=45, scale=0.1, shift=0.06, noise=0.1, blur=0.7)
