@@ -166,7 +166,7 @@ class TestNnunet:
 
     def test_two_files_of_one_channel_are_refused(self, tmp_path):
         self.put(tmp_path, file_ending="")
-        volume(tmp_path / "imagesTr" / "a_0001.nrrd", noise(2))
+        volume(tmp_path / "imagesTr" / "a_0001.nii", noise(2))
         with pytest.raises(InvalidConfig, match="a_0001"):
             find_cases(tmp_path)
 

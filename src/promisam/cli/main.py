@@ -18,6 +18,7 @@ from promisam.cli.info import info
 from promisam.cli.predict import predict
 from promisam.cli.reproduce import reproduce
 from promisam.cli.segment import segment
+from promisam.cli.select import select
 from promisam.cli.weights import weights
 from promisam.core.errors import PromisamError
 
@@ -35,6 +36,7 @@ app = typer.Typer(
 app.command()(segment)
 app.command()(info)
 app.command()(check_data)
+app.command()(select)
 app.command()(fit)
 app.command()(predict)
 app.command("import")(import_method)
