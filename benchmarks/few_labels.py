@@ -22,7 +22,7 @@ from pathlib import Path
 
 # Epochs so that a training takes less than 30 minutes of one core; chosen before any test case was looked at.
 IPS = {"hc18": (8, 100), "isic2018_512": (4, 36), "minijsrt_lung": (4, 45), "cvc_clinicdb": (8, 45)}  # variants, epochs
-APM = {"hc18": 36, "isic2018_512": 8, "minijsrt_lung": 23, "cvc_clinicdb": 15}  # epochs
+APM = {"hc18": 24, "isic2018_512": 5, "minijsrt_lung": 15, "cvc_clinicdb": 10}  # epochs
 UNET = {"hc18": 150, "isic2018_512": 34, "minijsrt_lung": 95, "cvc_clinicdb": 64}  # epochs
 
 
@@ -55,7 +55,7 @@ def options(method: str, dataset: str) -> list[str]:
     """What is set for a method; the rest are its defaults."""
     frozen = ["precision=bfloat16"]
     variants, epochs = IPS[dataset]
-    light = [*frozen, "form=light", "variants=4", f"epochs={APM[dataset]}", f"validate_every={APM[dataset] // 5}"]
+    light = [*frozen, "form=light", "variants=2", f"epochs={APM[dataset]}", f"validate_every={APM[dataset] // 5}"]
     return {
         "ips": ["mode=ips", *frozen, f"variants={variants}", f"epochs={epochs}", f"validate_every={epochs // 10}"],
         "apm": ["mode=apm", *light],

@@ -452,6 +452,14 @@ class TestLearning:
         assert all(s.loss == pytest.approx(sum(s.parts.values())) for s in steps)
         assert isinstance(events[-1], Stopped)
 
+    def test_in_mixed_precision_the_loss_is_nearly_the_same(self, kind):
+        plain, mixed = (
+            [e for e in train(self.course(kind, mixed_precision=precision)) if isinstance(e, Step)]
+            for precision in ("no", "bf16")
+        )
+        assert [s.loss for s in mixed] == pytest.approx([s.loss for s in plain], rel=0.1)
+        assert [s.loss for s in mixed] != [s.loss for s in plain]
+
     def test_interrupted_and_continued_is_uninterrupted(self, kind, tmp_path):
         whole = self.course(kind, tmp_path / "whole", epochs=4)
         list(train(whole))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import tiny_sam
-from promisam.core import Grid, Image, Prompts, Task
+from promisam.core import Grid, Image, Labelled, Prompts, Segmentation, Task
 from promisam.core.errors import InvalidConfig
 from promisam.methods.promise2d.cleaning import smoothed
 from promisam.methods.promise2d.config import Config
@@ -48,3 +48,20 @@ def test_opening_removes_what_is_thin():
     open_, plain = answer(tiny_sam.tiny(), opening=3), answer(tiny_sam.tiny())
     assert (open_ <= plain + 1e-5).all()
     assert (open_ < plain - 1e-3).any()
+
+
+@pytest.mark.parametrize("area", ["picture", "frame"])
+def test_what_is_kept_serves_every_area(area):
+    """The arrays of one setting, opened with another, are those of the other."""
+    sam = tiny_sam.tiny()
+    torch.manual_seed(0)
+    method, other = (ProMISe2D(sam, Config(mode="apm", form="light", area=one), Task()) for one in (area, "picture"))
+    other.network.load_state_dict(method.network.state_dict())
+    image = Image(np.random.default_rng(0).integers(0, 255, (3, 40, 64)).astype(np.uint8), GRID)
+    truth = np.zeros(GRID.shape, np.uint8)
+    truth[5:20, 10:40] = 1
+    kept = other.precompute(Labelled(image, Segmentation(truth, GRID, {1: "object"})), 0)
+    for one in (method, other):
+        one.network.eval()
+        expected = one.encode(image).points_xy
+        assert torch.allclose(one.recall(GRID, kept).points_xy, expected, atol=0.1)

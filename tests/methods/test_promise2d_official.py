@@ -100,9 +100,10 @@ def test_two_networks_for_points(keys):
         split_official(released(keys, "APM_resnet") | released(keys, "APM_cross"))
 
 
-def test_no_sam_inside(keys):
-    state = {k: v for k, v in released(keys, "APM_resnet").items() if k.startswith("apm")}
-    with pytest.raises(WeightsError, match="without image_encoder"):
+@pytest.mark.parametrize(("variant", "start"), [("APM_resnet", "apm"), ("IPS_GT_resnet", "ips_ffn.")])
+def test_no_sam_inside(keys, variant, start):
+    state = {k: v for k, v in released(keys, variant).items() if k.startswith(start)}
+    with pytest.raises(WeightsError, match=f"ProMISe-2D without its SAM, {len(state)} tensors such as {start}"):
         split_official(state)
 
 

@@ -169,3 +169,16 @@ def test_empty_cases_are_learned_from():
 def test_a_single_case_validates(tmp_path):
     events = trained(course(tmp_path, validation=ellipses(1, 4)))
     assert [len(v.cases) for v in validations(events)] == [1, 1, 1, 1]
+
+
+class Curious(UNet):
+    """Remembers in what precision the loss sees its batch."""
+
+    def loss(self, batch):
+        assert {value.dtype for value in batch.values()} == {torch.float32}
+        assert torch.is_autocast_enabled("cpu")
+        return super().loss(batch)
+
+
+def test_mixed_precision_halves_no_coordinate_and_no_truth():
+    assert len(steps(trained(course(kind=Curious, epochs=1, mixed_precision="bf16")))) == 2

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from learning import course, ellipses, gap, trained, weights
-from promisam.core import Example, Grid, Image, Segmentation
+from promisam.core import Example, Grid, Image, Segmentation, Window
 from promisam.core.errors import GeometryError, TrainingStopped, WeightsError
 from promisam.methods.unet import UNet
 from promisam.training.checkpoint import read_state
@@ -131,3 +131,30 @@ def test_a_damaged_state_is_refused(tmp_path, damage):
     torch.save({"step": 3}, path)
     with pytest.raises(WeightsError, match="without belongs_to"):
         trained(course(tmp_path, epochs=1), resume=True)
+
+
+def bright_to_dark():
+    """A volume whose first slices are ten times as bright as its last: each by itself would be windowed otherwise."""
+    grid = Grid((6, 20, 24), np.diag([4.0, 1.0, 1.0, 1.0]))
+    pixels = np.random.default_rng(0).integers(0, 100, grid.shape) * np.linspace(10, 1, 6)[:, None, None]
+    labels = np.zeros(grid.shape, np.uint8)
+    labels[1:3, 5:9, 5:9] = 1
+    return Example.of("v", Image(pixels[None].astype(np.int16), grid), Segmentation(labels, grid, {1: "object"}))
+
+
+def test_slices_are_windowed_with_their_volume():
+    example, window = bright_to_dark(), Window.parse("auto")
+    whole = window.apply(example.load().image)
+    prepared = pictures_of([example], prepare=window.apply)
+    for one, index in zip(prepared, (1, 2), strict=True):
+        found = window.apply(one.load().image)  # what a method does again, to no effect
+        assert np.array_equal(found.pixels, whole.slice(0, index).pixels)
+    raw = pictures_of([example])
+    assert not np.array_equal(window.apply(raw[0].load().image).pixels, whole.slice(0, 1).pixels)
+    assert {one.content for one in raw}.isdisjoint(one.content for one in prepared)
+
+
+def test_slices_without_a_label_come_along_where_they_are_asked_for():
+    found = pictures_of([bright_to_dark()], background=True)
+    assert [one.name for one in found] == ["v z=0", "v z=1", "v z=2", "v z=5"]
+    assert [bool(one.load().truth.mask().any()) for one in found] == [False, True, True, False]

@@ -137,5 +137,7 @@ def _named(case: Case, dataset: Dataset) -> tuple[str, ...]:
 
 def _twice(path: Path, other: Path, name: str) -> InvalidConfig:
     return InvalidConfig(
-        f"{path} beside {other}, both called {name}", expected="names that differ", do="Predict them into two folders."
+        f"{path} beside {other}, both called {name}",
+        expected="names that differ",
+        do="Rename one, or give their folders one at a time.",
     )

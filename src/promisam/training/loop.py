@@ -193,8 +193,15 @@ class _Objective(nn.Module):
         self.network = method.network
         self._loss = method.loss
 
-    def forward(self, batch: Sample) -> dict[str, Tensor]:
-        return self._loss(batch)
+    def forward(self, given: _Given) -> dict[str, Tensor]:
+        return self._loss(given.batch)
+
+
+class _Given:
+    """A batch that Fabric does not look into: it would halve the precision of coordinates and truth."""
+
+    def __init__(self, batch: Sample) -> None:
+        self.batch = batch
 
 
 class _Loop:
@@ -303,7 +310,7 @@ class _Loop:
         self.course.method.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.fabric.strategy.precision.load_state_dict(state["precision"])
-        self.standing = Standing(**{"validated": state["standing"]["step"], **state["standing"]})  # as states once were
+        self.standing = Standing(**state["standing"])
 
     def _step(self, number: int, loader: Iterator[Any]) -> Step:
         begun = time.perf_counter()
@@ -319,7 +326,7 @@ class _Loop:
             more = turn + 1 < self.recipe.accumulate
             waiting = self.fabric.no_backward_sync(self.objective) if more and self.fabric.world_size > 1 else nullcontext()
             with waiting:
-                parts = self.objective(self.fabric.to_device(batch))
+                parts = self.objective(_Given(self.fabric.to_device(batch)))
                 loss = torch.stack(list(parts.values())).sum() / self.recipe.accumulate
                 self.fabric.backward(loss)
             for name, value in parts.items():

@@ -17,6 +17,7 @@ def bce_dice(logits: Float[Tensor, "b c *space"], truth: Float[Tensor, "b c *spa
         logits: one channel for each class; classes may overlap.
         truth: 0..1, soft at borders where a mask was resized.
     """
+    logits = logits.float()  # sums over many samples need more than half precision
     axes = tuple(range(2, logits.ndim))
     probability = logits.sigmoid()
     overlap, total = (probability * truth).sum(axes), probability.sum(axes) + truth.sum(axes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -35,7 +35,7 @@ from promisam.methods.promise2d.official import official_loss, split_official
 from promisam.methods.promise2d.pattern_shift import PatternShift
 from promisam.methods.promise2d.point_modules import PointModule, point_module
 from promisam.methods.promise2d.slots import slot_labels
-from promisam.methods.promise2d.taps import default_taps, tap_shapes
+from promisam.methods.promise2d.taps import TAPS, default_taps, tap_shapes
 from promisam.sam.frame import Frame
 from promisam.sam.model import Sam, fingerprint
 from promisam.sam.picture import device_of, encoder_precision, framed, frozen, prompt_tensors
@@ -138,7 +138,7 @@ class ProMISe2D:
     def accepts(self) -> frozenset[PromptKind]:
         """Points; and what the SAM's own weights learned, as long as its tokens are not shifted.
 
-        Shifted tokens learned points alone: boxes then lose half of their Dice (docs/methods/promise2d.md).
+        Shifted tokens learned points alone: boxes then lose a fifth of their Dice (docs/methods/promise2d.md).
         """
         points = frozenset[PromptKind](("points",))
         return points if self.config.shifts_tokens else points | self.sam.traits.prompts
@@ -148,7 +148,7 @@ class ProMISe2D:
         return self.window.apply(image)
 
     def check(self, grid: Grid, prompts: Prompts) -> None:
-        """Refuse prompts off the image, kinds that nothing learned, and classes that do not exist."""
+        """Refuse prompts off the image, kinds that nothing learned, and prompts that do not say which of several classes."""
         advice = "It was trained with points: give those, or use the method plain_sam on the same weights."
         check_prompts(self.accepts, grid, prompts, advice, automatic=self.automatic)
         self._class(prompts)
@@ -160,7 +160,7 @@ class ProMISe2D:
         network = self.network
         frame, pixels = framed(self.sam, self.prepare(image))
         embedding, features = self._embed(pixels)
-        points = None if network.points is None else self._found(features, self._area(frame))[0]
+        points = None if network.points is None else self._found(features, self._area(frame.resized)[None])[0]
         return EncodedPicture(image.grid, frame, embedding, points)
 
     @torch.no_grad()
@@ -214,7 +214,7 @@ class ProMISe2D:
             "antialias": self.sam.traits.antialias,
             "taps": self.config.finds_points,
             "augmentation": repr(self._augmentation),
-            "format": 2,
+            "format": 3,
         }
 
     @torch.no_grad()
@@ -231,7 +231,7 @@ class ProMISe2D:
         return {
             **{name: value.cpu().half().numpy() for name, value in kept.items()},
             "shares": (shares * 255).round().byte().numpy(),
-            "area": self._area(frame)[0].cpu().numpy(),
+            "resized": np.array(frame.resized),
         }
 
     def sample(self, kept: Arrays, generator: torch.Generator) -> dict[str, Tensor] | None:
@@ -239,9 +239,9 @@ class ProMISe2D:
         shares = torch.from_numpy(kept["shares"]).float() / 255
         cells = 4 * self.sam.image_encoder.grid
         truth = F.pad(shares, (0, cells - shares.shape[-1], 0, cells - shares.shape[-2]))
-        sample = {name: torch.from_numpy(value).float() for name, value in kept.items() if name not in ("shares", "area")}
+        sample = {name: torch.from_numpy(value).float() for name, value in kept.items() if name not in ("shares", "resized")}
         if self.automatic:
-            sample |= {"truth": truth, "area": torch.from_numpy(kept["area"])}
+            sample |= {"truth": truth, "area": self._area(kept["resized"].tolist())}
             if self.config.distance_weight:
                 maps = [signed_distance(one > 0.5) for one in truth.numpy()]
                 sample["distance"] = torch.from_numpy(np.stack(maps))
@@ -269,7 +269,7 @@ class ProMISe2D:
         extra: dict[str, Tensor] = {}
         if self.automatic:
             b, classes = truth.shape[:2]
-            found = self._found([batch[f"features{i}"] for i in range(3)], batch["area"])
+            found = self._found([batch[f"features{i}"] for i in range(TAPS)], batch["area"])
             labels = slot_labels(self.config.points).to(found.device)
             shifts = None if shift is None else shift.flatten(0, 1)
             each = embedding.repeat_interleave(classes, 0)
@@ -288,12 +288,13 @@ class ProMISe2D:
     @torch.no_grad()
     def recall(self, grid: Grid, kept: Arrays) -> EncodedPicture:
         """The encoding from kept arrays."""
-        tensors = {name: torch.from_numpy(value).to(device_of(self.sam))[None] for name, value in kept.items()}
+        wanted = {name: value for name, value in kept.items() if name not in ("shares", "resized")}
+        tensors = {name: torch.from_numpy(value).to(device_of(self.sam))[None] for name, value in wanted.items()}
         height, width = grid.shape
-        points = None
+        frame, points = Frame((height, width), self.sam.side), None
         if self.network.points is not None:
-            points = self._found([tensors[f"features{i}"].float() for i in range(3)], tensors["area"])[0]
-        return EncodedPicture(grid, Frame((height, width), self.sam.side), tensors["embedding"].float(), points)
+            points = self._found([tensors[f"features{i}"].float() for i in range(TAPS)], self._area(frame.resized)[None])[0]
+        return EncodedPicture(grid, frame, tensors["embedding"].float(), points)
 
     def validation_prompts(self, labelled: Labelled, generator: np.random.Generator) -> list[Prompts]:
         """None where points are found; else points drawn from each class that is there, as in training."""
@@ -316,10 +317,10 @@ class ProMISe2D:
             raise NotFitted("no network that finds points", expected="a mode with apm", do="Give points.")
         return self.network.points(features) * area.to(features[0].device).view(-1, 1, 1, 2)  # type: ignore[no-any-return]
 
-    def _area(self, frame: Frame) -> Float[Tensor, "1 2"]:
-        """(x, y) beyond which no found point lies, in pixels of the frame."""
-        whole = torch.tensor([[float(self.sam.side)] * 2])
-        return whole if self.config.area == "frame" else torch.tensor([[float(frame.resized[1]), float(frame.resized[0])]])
+    def _area(self, resized: Sequence[int]) -> Float[Tensor, " 2"]:
+        """(x, y) beyond which no found point lies, in pixels of the frame, for a picture that has these (y, x) in it."""
+        height, width = (self.sam.side, self.sam.side) if self.config.area == "frame" else resized
+        return torch.tensor([float(width), float(height)])
 
     def _shift(self, embedding: Float[Tensor, "b c h w"]) -> Float[Tensor, "b classes tokens c"] | None:
         return None if self.network.shift is None else self.network.shift(embedding)
