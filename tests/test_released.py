@@ -103,3 +103,18 @@ def test_refusals_leave_nothing_behind(tmp_path, released):
     with pytest.raises(UnwritableOutput):
         import_released("promise2d", file, tmp_path)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_file_without_its_sam_and_a_truncated_one_say_so(capsys, tmp_path, released):
+    file, shift = released
+    alone, cut = tmp_path / "alone.pth", tmp_path / "cut.pth"
+    torch.save({f"ips_ffn.{k}": v for k, v in shift.state_dict().items()}, alone)
+    cut.write_bytes(file.read_bytes()[:-400])
+    for path, message in (
+        (alone, "a checkpoint of ProMISe-2D without its SAM"),
+        (cut, "cut.pth, which is damaged or not a weight file ("),
+    ):
+        done = promisam(capsys, "import", "promise2d", str(path), "-o", str(tmp_path / "run"))
+        assert done.status == 2
+        assert message in done.text
+        assert not (tmp_path / "run").exists()

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image as Picture
 from safetensors.torch import save_file
 
 import tiny_sam
 from command_line import promisam
+from promisam.core import Task
 from promisam.core.errors import InvalidConfig, UnreadableFile
+from promisam.methods.promise2d.config import Config
 from promisam.reproduce import study
+from promisam.reproduce.checks import UNKNOWN, Seen, check_seen, examples_of
 from promisam.reproduce.data import find
+from promisam.reproduce.values import Facts
+from promisam.runs.record import DataRecord
+from promisam.training.checkpoint import Header, write_checkpoint
+from promisam.training.recipe import Recipe
 
 SETS = ("Kvasir", "CVC-ClinicDB", "CVC-ColonDB", "ETIS-LaribPolypDB", "CVC-300")
 
@@ -75,8 +84,15 @@ def test_polyps_from_the_folder_to_the_table(capsys, tmp_path, polyps, words):
     assert beside == {"Kvasir": (0.911, 0.851), "CVC-ColonDB": (0.874, 0.789)} | dict.fromkeys(
         ("CVC-ClinicDB", "ETIS-LaribPolypDB", "CVC-300")
     )
-    assert "published were 1450" in done.text
-    assert "opening" in done.text  # the differences of protocol
+    assert "published were 1450" in (out / "results.md").read_text()
+    assert max(map(len, done.out.splitlines())) <= 80
+    said = " ".join(done.out.split())
+    assert "ETIS-LaribPolypDB" in said
+    assert "0.911/0.851" in said
+    assert "Ours: 1 epoch of AdamW at 0.001, cosine" in said  # what was used, and not what is usual
+    assert "--set optimizer=adam --set learning_rate=1e-05" in said
+    assert "like sam_vit_b" in said
+    assert "tenth of the training images" in said
     with (out / "benchmark/Kvasir/benchmark.csv").open() as file:
         answers = list(csv.DictReader(file))
     by_draw = [np.mean([float(r["iou"]) for r in answers if r["draw"] == d]) for d in "12"]
@@ -90,10 +106,38 @@ def test_polyps_from_the_folder_to_the_table(capsys, tmp_path, polyps, words):
     resumed = promisam(capsys, *command, "--resume")
     assert resumed.status == 0, resumed.text
     assert json.loads((out / "results.json").read_text())["rows"] == rows
+    table = (out / "data.csv").read_text()
+    fewer = promisam(capsys, *command, "--resume", "--limit", "2")
+    assert fewer.status == 2
+    assert "begun with other cases" in fewer.text
+    mask = polyps / "TrainDataset/mask/26.png"
+    before = mask.read_bytes()
+    mask.write_bytes((polyps / "TrainDataset/mask/1.png").read_bytes())
+    changed = promisam(capsys, *command, "--resume")
+    mask.write_bytes(before)
+    assert changed.status == 2
+    assert "1 case changed: train_26" in changed.text
+    assert (out / "data.csv").read_text() == table
+    known = out / "run/run.json"
+    record = json.loads(known.read_text())
+    record["data"]["split"]["train"].append("Kvasir_0")
+    record["data"]["split"]["val"].append("Kvasir_1")
+    known.write_text(json.dumps(record))
     scored = ["reproduce", "promise2d", "polyps", str(polyps), "-o", str(tmp_path / "other"), "--run", str(out / "run")]
-    done = promisam(capsys, *scored, "--draws", "2", "--device", "cpu")
+    leak = promisam(capsys, *scored, "--draws", "2", "--device", "cpu")
+    assert leak.status == 2
+    assert "1 of 10 test cases that the run was trained on, by name, content or group: Kvasir_0" in leak.text
+    assert not (tmp_path / "other").exists()
+    done = promisam(capsys, *scored, "--draws", "2", "--device", "cpu", "--allow-training-cases")
     assert done.status == 0, done.text
-    assert json.loads((tmp_path / "other/results.json").read_text())["rows"] == rows
+    assert "promisam: warning: the run was trained on 1 of 10 test cases" in done.err
+    assert "trained on 1 of 10 test cases, such as Kvasir_0" in (tmp_path / "other/results.md").read_text()
+    results = json.loads((tmp_path / "other/results.json").read_text())
+    assert results["rows"] == rows
+    assert len(results["warnings"]) == 1
+    assert "chosen by its scores on 1 of 10 test cases, such as Kvasir_1" in results["run"][0]
+    assert "`--set" not in " ".join(results["differences"])
+    assert "tenth of the training images" not in " ".join(results["differences"])
     refused = promisam(capsys, *scored[:5], str(tmp_path / "third"), *scored[6:], "--set", "epochs=2")
     assert refused.status == 2
     assert not (tmp_path / "third").exists()
@@ -129,6 +173,104 @@ def test_a_limit_and_a_leak_are_said(polyps):
     assert len(limited.lines) == 12
     with pytest.raises(InvalidConfig):
         find(study("promise2d", "polyps"), polyps, 1)
+
+
+def test_one_case_is_no_plural_and_masks_without_an_image_are_said(polyps):
+    kvasir = polyps / "TestDataset/Kvasir"
+    (kvasir / "images/1.png").unlink()
+    notes = find(study("promise2d", "polyps"), polyps).notes
+    assert "Kvasir: 1 image with masks; published were 100" in notes
+    assert "Kvasir: 1 mask without an image is left out: 1" in notes
+
+
+@pytest.mark.parametrize("other", ["0.jpg", "0_mask.png"])
+def test_two_masks_of_one_image_are_refused(polyps, other):
+    masks = polyps / "TestDataset/Kvasir/masks"
+    draw(polyps / "spare.png", masks / other, 1)
+    with pytest.raises(UnreadableFile, match=r"two masks of 0, .*0(_mask)?\.\w+ and 0(_mask)?\.\w+"):
+        find(study("promise2d", "polyps"), polyps)
+
+
+def stored_run(folder, method="promise2d", classes=("polyp",)):
+    """What is read of a run before its tensors are."""
+    header = Header(method, {}, Task(classes, 2, 3, (1.0, 1.0), (40, 52)), None, "0")
+    write_checkpoint(folder / "model.safetensors", torch.nn.Linear(1, 1), header)
+    return folder
+
+
+def test_runs_that_cannot_be_scored_are_refused_before_anything_is_written(capsys, tmp_path, polyps):
+    words = ["reproduce", "promise2d", "polyps", str(polyps), "-o", str(tmp_path / "out"), "--run"]
+    for run, message in (
+        (tmp_path / "nowhere", "which is not there"),
+        (polyps, "without model.safetensors"),
+        (stored_run(tmp_path / "a", "unet"), "of unet"),
+        (stored_run(tmp_path / "b", classes=("polyp", "tool")), "learned 2 classes (polyp, tool)"),
+    ):
+        done = promisam(capsys, *words, str(run))
+        assert done.status == 2
+        assert message in done.text
+        assert not (tmp_path / "out").exists()
+
+
+def test_a_file_for_a_folder(capsys, tmp_path, polyps):
+    (tmp_path / "out").write_text("words")
+    done = promisam(capsys, "reproduce", "promise2d", "polyps", str(polyps), "-o", str(tmp_path / "out"), "--resume")
+    assert done.status == 2
+    assert "which is a file" in done.text
+
+
+def test_a_run_on_other_data_is_compared_by_content(polyps, tmp_path):
+    found = find(study("promise2d", "polyps"), polyps)
+    examples = examples_of(found)
+    tested = {name: one for name, one in examples.items() if not name.startswith("train")}
+    image = examples["Kvasir_0"].image
+    record = DataRecord("/x", "", (), "", ("polyp",), {"train": ("1", "2")}, "", (), {"1": "", "2": ""}, {"1": "a", "2": "b"})
+    table = tmp_path / "data.csv"
+    assert check_seen(tested, examples, table, record, allowed=False) == Seen()
+    with pytest.raises(InvalidConfig, match="Kvasir_0"):
+        check_seen(tested, examples, table, replace(record, images={"1": "a", "2": image}), allowed=False)
+    assert check_seen({}, {}, table, None, allowed=False).notes == (UNKNOWN,)
+
+
+OURS = Facts("sam_vit_b", "", Config(mode="ips").model_dump(), Recipe().model_dump(), False, 9, 1, 5)
+THEIRS = replace(
+    OURS,
+    options=Config(mode="ips", loss="official", start="random", smooth=False, opening=5).model_dump(),
+    training=Recipe(epochs=200, optimizer="adam", learning_rate=1e-5, schedule="constant", warmup=0).model_dump(),
+)
+
+
+@pytest.mark.parametrize(
+    ("facts", "there", "absent"),
+    [
+        (
+            OURS,
+            ["sigmoid", "random start", "60 epochs of AdamW", "smooth=True", "Ours: none;", "--set epochs=200"],
+            ["the SAM"],
+        ),
+        (THEIRS, ["one of 5 cells", "5 draws"], ["sigmoid", "random start", "epochs", "smooth", "--set", "the SAM"]),
+        (replace(OURS, weights="medsam"), ["Ours: medsam."], []),
+        (replace(OURS, draws=1), ["1 draw,"], ["draws"]),
+        (replace(OURS, validated=0), ["the last, without"], ["the best on validation"]),
+        (replace(OURS, given=True), ["a run on 9 cases, chosen by 1", "60 epochs"], ["--set", "tenth"]),
+        (
+            replace(OURS, given=True, training=None, weights="sam.safetensors", like="sam_vit_b"),
+            ["is not known", "came with the weights (like sam_vit_b)"],
+            ["sigmoid", "random start", "epochs", "augmented", "--set", "tenth"],
+        ),
+        (
+            replace(OURS, options=Config(form="light", anchored=True).model_dump()),
+            ["form=light, anchored=True", "area=picture"],
+            [],
+        ),
+        (replace(OURS, options=Config(mode="ips", form="light").model_dump()), [], ["form=light", "area="]),
+    ],
+)
+def test_differences_are_those_of_what_was_run(facts, there, absent):
+    said = " ".join(study("promise2d", "polyps").differing(facts))
+    assert "dark border" in said  # always
+    assert [one for one in there if one not in said] == []
+    assert [one for one in absent if one in said] == []
 
 
 def test_missing_folders_are_named(capsys, tmp_path, polyps):

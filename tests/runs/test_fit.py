@@ -41,6 +41,27 @@ def save(state, path):
     old(state, path)
 torch.save = save
 """
+SIGNAL_AT_STEP = """
+import os, signal, promisam.training.loop as loop
+old = loop._Loop._step
+def step(self, number, loader):
+    if number == 3 and os.environ.get("RANK", "{rank}") == "{rank}":
+        for _ in range({times}):
+            os.kill(os.getpid(), signal.{name})
+    return old(self, number, loader)
+loop._Loop._step = step
+"""
+SIGNAL_AT_ENCODING = """
+import os, signal, promisam.training.loop as loop
+old = loop._Loop.precompute
+def precompute(self):
+    for number, event in enumerate(old(self)):
+        if number == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        yield event
+        assert number < 1, "it went on"
+loop._Loop.precompute = precompute
+"""
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +104,62 @@ def test_killed_and_resumed_is_uninterrupted(place, whole, patch, request):
     for table in ("metrics.csv", "validation.csv"):
         rows = [[{**r, "seconds": ""} for r in csv.DictReader((folder / table).open())] for folder in (place / run, whole)]
         assert rows[0] == rows[1]
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_signal_stops_after_the_step_and_nothing_is_lost(place, whole, name):
+    run = f"stopped{name}"
+    stopped = promisam(place, *arguments(place, run), patch=SIGNAL_AT_STEP.format(rank=0, times=1, name=name))
+    assert stopped.returncode == 2
+    assert stopped.stderr.splitlines()[-1] == "promisam: stopped after step 4; go on with --resume"
+    assert stopped.stdout == ""
+    assert torch.load(place / run / "resume.pt", weights_only=True)["standing"]["step"] == 4
+    assert not (place / run / ".lock").exists()
+    done = promisam(place, *arguments(place, run, "--resume"))
+    assert done.returncode == 0, done.stderr
+    assert equal(tensors(place / run / MODEL), tensors(whole / MODEL))
+    states = [torch.load(folder / "resume.pt", weights_only=True) for folder in (place / run, whole)]
+    assert equal(states[0]["network"], states[1]["network"])
+    rows = [[{**r, "seconds": ""} for r in csv.DictReader((each / "metrics.csv").open())] for each in (place / run, whole)]
+    assert rows[0] == rows[1]
+
+
+def test_a_second_signal_acts_at_once(place):
+    killed = promisam(place, *arguments(place, "twice"), patch=SIGNAL_AT_STEP.format(rank=0, times=2, name="SIGTERM"))
+    assert killed.returncode == -signal.SIGTERM
+    assert "stopped" not in killed.stderr
+
+
+def test_a_signal_is_heard_while_encoding(place):
+    own = [str(place / "kept_nowhere") if value == "kept" else value for value in arguments(place, "encoding")]
+    stopped = promisam(place, *own, patch=SIGNAL_AT_ENCODING)
+    assert stopped.returncode == 2
+    assert stopped.stderr.splitlines()[-1] == "promisam: stopped while encoding; go on with --resume"
+    assert promisam(place, *own, "--resume").returncode == 0
+
+
+def test_all_processes_stop_after_the_same_step(place):
+    """Also when one alone hears the signal, and it is not the first."""
+    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29657"]
+    patch = SIGNAL_AT_STEP.format(rank=1, times=1, name="SIGTERM")
+    own = arguments(place, "together", "--set", "batch=1")
+    assert promisam(place, *own, patch=patch, module=torchrun).returncode == 1  # torchrun's own, for processes that left with 2
+    assert torch.load(place / "together" / "resume.pt", weights_only=True)["standing"]["step"] == 4
+
+
+def test_a_folder_that_another_training_is_at_is_refused(place, whole):
+    from promisam.runs.claim import claimed
+
+    with claimed(place / "whole"):
+        begun = promisam(place, *arguments(place, "whole", "--resume"))
+    with claimed(place / "fresh"):
+        new = promisam(place, *arguments(place, "fresh"))
+    for refused in (begun, new):
+        assert refused.returncode == 2
+        assert "a run that another process is at" in refused.stderr
+        assert len(refused.stderr.strip().splitlines()) == 1
+    assert not (place / "fresh").exists()
+    assert promisam(place, *arguments(place, "whole", "--resume")).returncode == 0
 
 
 def test_two_processes_are_one_with_the_doubled_batch(place):

@@ -351,6 +351,19 @@ class TestReport:
         assert rows(out)["p2_4.png"]["made_by"] == head["sha256"]
         assert rows(out)["p2_5.png"]["made_by"] == ""
 
+    def test_images_are_found_from_any_working_directory(self, place, tmp_path, monkeypatch):
+        picture(tmp_path / "in" / "good.png", scene(1)[0])
+        (tmp_path / "in" / "bad.png").write_bytes(b"no picture")
+        monkeypatch.chdir(tmp_path)
+        status, _, err = promisam("predict", place / "flat", "in", "-o", "out")
+        assert (status, err.count("bad.png")) == (2, 1)
+        assert {row["image"] for row in rows(tmp_path / "out").values()} == {
+            str(tmp_path.resolve() / "in" / name) for name in ("good.png", "bad.png")
+        }
+        monkeypatch.chdir(place)
+        assert promisam("predict", place / "flat", tmp_path / "in" / "good.png", "-o", tmp_path / "out")[0] == 0
+        assert rows(tmp_path / "out")["bad.png"]["status"] == "failed"
+
     def test_an_interrupted_run_tells_of_what_it_did(self, place, tmp_path):
         methods = {2: ps.load(method=place / "flat")}
         inputs = find_inputs([place / "data" / "images"])

@@ -6,8 +6,9 @@ import pytest
 
 from promisam.cli.settings import settings
 from promisam.core.errors import InvalidConfig, UnreadableFile
+from promisam.methods.promise2d import Config as PromiseConfig
 from promisam.methods.unet import Config
-from promisam.store import check_options
+from promisam.store import check_names, check_options, find_method
 from promisam.training.recipe import Recipe
 
 
@@ -72,3 +73,66 @@ def test_malformed_pairs_are_refused(typed):
 def test_wrong_types_are_refused_by_name(wrong):
     with pytest.raises(InvalidConfig, match=next(iter(wrong))):
         check_options(Recipe, wrong)
+
+
+@pytest.mark.parametrize("typed", ["16,32,24", "16, 32, 24", "[16, 32, 24]"])
+def test_several_numbers_stand_between_commas(typed):
+    assert check_options(Config, settings(None, [f"patch={typed}"])).patch == (16, 32, 24)
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong", "said"),
+    [
+        (Recipe, {"epochs": -1}, "epochs = -1; expected a number of at least 0."),
+        (Recipe, {"epochs": "many"}, "epochs = 'many'; expected a whole number."),
+        (Recipe, {"epochs": 1.5}, "epochs = 1.5; expected a whole number."),
+        (Recipe, {"learning_rate": 0}, "learning_rate = 0; expected a number above 0."),
+        (Recipe, {"learning_rate": "fast"}, "expected a number."),
+        (Recipe, {"learning_rate": float("nan")}, "learning_rate = nan; expected a "),
+        (Recipe, {"clip": float("inf")}, "expected a finite number."),
+        (Recipe, {"warmup": 1}, "expected a number below 1."),
+        (Recipe, {"optimizer": "lion"}, "optimizer = 'lion'; expected one of adamw, adam, sgd."),
+        (Recipe, {"epochs": True}, "epochs = True; expected a number or a word, and not true or false."),
+        (Config, {"intensity": 4}, "expected a number of at most 3."),
+        (Config, {"flips": "w"}, "flips = 'w'; expected one of auto, none, x, y, z, xy, xz, yz, xyz."),
+        (Config, {"window": 3}, "window = 3; expected text."),
+        (Config, {"patch": "16,32"}, "patch = '16,32'; expected three whole numbers such as 64,64,64."),
+        (Config, {"patch": 16}, "patch = 16; expected three whole numbers such as 64,64,64."),
+        (Config, {"patch": "8,8,x"}, "patch = '8,8,x'; expected three whole numbers such as 64,64,64."),
+        (PromiseConfig, {"anchored": "perhaps"}, "anchored = 'perhaps'; expected true or false."),
+        (PromiseConfig, {"anchored": [1]}, "expected true or false."),
+        (PromiseConfig, {"mask": "best"}, "mask = 'best'; expected auto or a whole number."),
+    ],
+)
+def test_impossible_values_are_refused_in_plain_words(kind, wrong, said):
+    with pytest.raises(InvalidConfig) as refused:
+        check_options(kind, wrong)
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("epoch", "Did you mean epochs?"),
+        ("qqq", "Check the spelling."),
+        ("mode", "mode is an option of promise2d."),
+        ("multimask", "multimask is an option of plain_sam."),
+    ],
+)
+def test_an_unknown_name_gets_the_nearest_or_its_owner(name, said):
+    with pytest.raises(InvalidConfig) as refused:
+        check_names([name], Config, Recipe)
+    assert refused.value.do == said
+    assert f"the option {name!r}; expected one of window, side" in str(refused.value)
+
+
+def test_an_option_of_training_is_told_from_those_of_a_method():
+    with pytest.raises(InvalidConfig, match="epochs is an option of training"):
+        check_options(Config, {"epochs": 3})
+
+
+def test_a_method_far_from_all_is_not_guessed():
+    with pytest.raises(InvalidConfig, match="Did you mean promise2d"):
+        find_method("promise")
+    with pytest.raises(InvalidConfig, match="Check the spelling"):
+        find_method("zzz")

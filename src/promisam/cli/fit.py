@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,6 +13,7 @@ import typer
 
 from promisam.cli.progress import training_bars
 from promisam.cli.settings import settings
+from promisam.cli.stopping import stopping
 
 if TYPE_CHECKING:
     from promisam.training.loop import Stopped
@@ -38,7 +40,8 @@ def fit(
 ) -> None:
     """Train a method on your labels. The checkpoint is chosen on held-out validation cases, never on test cases.
 
-    Runs unchanged under torchrun and SLURM. Stopped at any moment, --resume goes on to the same result.
+    Runs unchanged under torchrun and SLURM. Stopped at any moment, --resume goes on to the same result: after Ctrl-C or
+    SIGTERM from the last step, after anything else from the last validation.
     """
     from promisam.runs.fit import Request
     from promisam.runs.fit import fit as run
@@ -60,10 +63,15 @@ def fit(
     first = int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) == 0
     end: Stopped | None = None
     worked = False
-    with training_bars(visible=first) as bars:
-        for event in run(request):
-            end = bars.show(event) or end
-            worked = worked or end is None
+    with stopping() as stop:
+        with training_bars(visible=first) as bars, closing(run(request)) as events:
+            for event in events:
+                end = bars.show(event) or end
+                worked = worked or end is None
+                if stop.heard(event):
+                    break
+        if end is None:
+            stop.end(visible=first)
     if first and end is not None:
         _print_end(out, end, worked=worked, as_json=as_json)
 

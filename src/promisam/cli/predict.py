@@ -72,7 +72,7 @@ def predict(
         for line in _remarks(rows):
             typer.echo(line)
     for row in failed:
-        typer.echo(f"promisam: {row.reason if row.image in row.reason else f'{row.image}: {row.reason}'}", err=True)
+        typer.echo(f"promisam: {row.reason if Path(row.image).name in row.reason else f'{row.image}: {row.reason}'}", err=True)
     if failed:
         raise typer.Exit(2)
 

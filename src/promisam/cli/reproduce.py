@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from promisam.cli.benchmark_report import plain
 from promisam.cli.progress import training_bars
+from promisam.cli.reproduce_report import print_comparison
 from promisam.cli.settings import settings
+from promisam.cli.stopping import stopping
 
 if TYPE_CHECKING:
     from promisam.reproduce import Comparison
@@ -34,6 +38,9 @@ def reproduce(
     draws: Annotated[int, typer.Option(min=1, help="How often random prompts are drawn.")] = 5,
     limit: Annotated[int | None, typer.Option(help="So many cases of each part only, to try it out.")] = None,
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")] = "auto",
+    allow_training_cases: Annotated[
+        bool, typer.Option("--allow-training-cases", help="Score a RUN even on cases that it was trained on.")
+    ] = False,
     keep: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where embeddings are kept. Default: the cache.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what is in OUT.")] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Never touch the network.")] = False,
@@ -41,9 +48,10 @@ def reproduce(
 ) -> None:
     """Run a published experiment on your copy of its data: our figures beside the published ones, and what differs.
 
+    A run that was trained on test cases is refused.
     results.md and results.json hold what is printed, benchmark/ every single score, run/ the trained method.
     """
-    from promisam.reproduce import Comparison, Request, comparison_record, comparison_text, study
+    from promisam.reproduce import Comparison, Request, comparison_record, study
     from promisam.reproduce import reproduce as start
     from promisam.store import Source
 
@@ -59,15 +67,28 @@ def reproduce(
         resume,
         keep,
         tuple(sys.argv),
+        allow_training_cases,
     )
     end: Comparison | None = None
     first = int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) == 0
-    with training_bars(visible=first) as bars:
-        for event in start(request, lambda done, of, _case: bars.count("scoring", done, of)):
-            if isinstance(event, Comparison):
-                end = event
-            else:
-                bars.show(event)
+    with stopping() as stop:
+        with (
+            training_bars(visible=first) as bars,
+            closing(start(request, lambda done, of, _case: bars.count("scoring", done, of))) as events,
+        ):
+            for event in events:
+                if isinstance(event, Comparison):
+                    end = event
+                elif bars.show(event) is not None:
+                    stop.restore()  # nothing is lost from here on
+                elif stop.heard(event):
+                    break
+        if end is None:
+            stop.end(visible=first)
     if end is not None:
-        record = json.dumps(comparison_record(end), indent=2, ensure_ascii=False, allow_nan=False)
-        typer.echo(record if as_json else comparison_text(end))
+        if as_json:
+            typer.echo(json.dumps(comparison_record(end), indent=2, ensure_ascii=False, allow_nan=False))
+        else:
+            print_comparison(end)
+        for warning in end.warnings:
+            typer.echo(plain(f"promisam: warning: {warning}"), err=True)

@@ -44,12 +44,36 @@ class Comparison:
         rows: one for each test part and way of asking.
         setup: method, weights, options and run, as they were.
         notes: where the data are not what was published.
+        differences: between our protocol and the published one.
+        warnings: what takes the meaning from the figures.
+        remarks: what else is known, or not, of what the run has seen.
     """
 
     study: Study
     rows: tuple[Reached, ...]
     setup: Mapping[str, Any]
     notes: Sequence[str]
+    differences: Sequence[str]
+    warnings: Sequence[str] = ()
+    remarks: Sequence[str] = ()
+
+    @property
+    def title(self) -> str:
+        """What was done, on what."""
+        return f"{self.study.method} on {self.study.title}"
+
+    @property
+    def lists(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """All that has to be known to read the table: titles, and sentences below each."""
+        sources = sorted({row.published.source for row in self.rows if row.published})
+        return (
+            ("Warnings", tuple(self.warnings)),
+            ("What the run has seen", tuple(self.remarks)),
+            ("As it was run", tuple(f"{name}: {value}" for name, value in self.setup.items())),
+            ("Where the data are not what was published", tuple(self.notes)),
+            ("The published figures", tuple(sources)),
+            (_DIFFERENCES, tuple(self.differences)),
+        )
 
 
 def comparison_record(found: Comparison) -> dict[str, Any]:
@@ -60,7 +84,9 @@ def comparison_record(found: Comparison) -> dict[str, Any]:
         "setup": dict(found.setup),
         "rows": [asdict(row) for row in found.rows],
         "data": list(found.notes),
-        "differences": list(found.study.differences),
+        "differences": list(found.differences),
+        "warnings": list(found.warnings),
+        "run": list(found.remarks),
     }
 
 
@@ -71,17 +97,8 @@ def comparison_text(found: Comparison) -> str:
     for row in found.rows:
         theirs = [f"{row.published.dice:.3f}", f"{row.published.iou:.3f}"] if row.published else ["none found", "none found"]
         prompt = f"{row.prompt} (from the truth)" if row.from_truth else row.prompt
-        lines.append("| " + " | ".join([row.part, str(row.cases), prompt, _spread(row.dice), _spread(row.iou), *theirs]) + " |")
-    sources = sorted({row.published.source for row in found.rows if row.published})
-    setup = [f"{name}: {value}" for name, value in found.setup.items()]
-    blocks = [
-        f"# {found.study.method} on {found.study.title}",
-        "\n".join(lines),
-        _listed("As it was run", setup),
-        _listed("Where the data are not what was published", list(found.notes)),
-        _listed("The published figures", sources),
-        _listed(_DIFFERENCES, found.study.differences),
-    ]
+        lines.append("| " + " | ".join([row.part, str(row.cases), prompt, spread(row.dice), spread(row.iou), *theirs]) + " |")
+    blocks = [f"# {found.title}", "\n".join(lines), *(_listed(title, sentences) for title, sentences in found.lists)]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
@@ -89,7 +106,8 @@ def _listed(title: str, lines: Sequence[str]) -> str:
     return "\n".join([f"## {title}", "", *(f"* {line}" for line in lines)]) if lines else ""
 
 
-def _spread(one: Spread) -> str:
+def spread(one: Spread) -> str:
+    """A mean, and its deviation where there is one."""
     if one.mean is None:
         return "n/a"
     return f"{one.mean:.3f}" if one.sd is None else f"{one.mean:.3f} ± {one.sd:.3f}"

@@ -2,26 +2,49 @@
 
 from __future__ import annotations
 
-from promisam.reproduce.values import Part, Published, Study
+from promisam.reproduce.promise2d_differences import (
+    advice,
+    answers,
+    choice,
+    data_of_run,
+    draws,
+    loss,
+    network,
+    opening,
+    recipe,
+    sam,
+    start,
+    variants,
+)
+from promisam.reproduce.values import Difference, Facts, Part, Published, Study
 
 _LEADERBOARD = "the authors' entry on a leaderboard, which does not say in which mode: probably with 16 points from the truth"
 _FRAMES = 25  # neighbouring frames of CVC-ClinicDB, which was cut from 29 sequences of about this length
 
-_SHARED = (
-    "Published: the checkpoint with the best IoU on the test images. Ours: the best on validation cases.",
-    "Published: 200 epochs of Adam at 1e-5, the sigmoid taken twice in the loss, a random start. Ours: see run.json; "
-    "`--set loss=official --set start=random --set optimizer=adam --set learning_rate=1e-5 --set schedule=constant "
-    "--set warmup=0 --set epochs=200` comes close to theirs.",
-    "Published: augmented at every visit. Ours: a fixed number of augmented variants of each image (`--set variants=8`).",
-    "Published: scores at 256 x 256 after an opening whose size was tuned by data set. Ours: at each image's own size and, "
-    "unless `--set opening=5`, without one.",
-    "Published: one draw of points, with replacement. Ours: mean and standard deviation over draws, without replacement.",
+_SHARED: tuple[Difference, ...] = (
+    sam,
+    choice,
+    recipe,
+    start,
+    loss,
+    variants,
+    network,
+    answers,
+    "Published: scores at 256 x 256. Ours: at each image's own size.",
+    opening,
+    draws,
 )
 
 
 def _clinic_block(stem: str) -> str:
     """Neighbouring frames of CVC-ClinicDB, whose files are numbers; other images are groups of their own."""
     return f"frames {(int(stem) - 1) // _FRAMES}" if stem.isdecimal() else ""
+
+
+def _held_out(facts: Facts) -> str:
+    if facts.given:
+        return ""
+    return "Ours: a tenth of the training images is held out for validation, frames of CVC-ClinicDB in blocks of 25."
 
 
 def _polyp_test(name: str, cases: int) -> Part:
@@ -52,8 +75,10 @@ POLYPS = Study(
     differences=(
         *_SHARED,
         "Published: the dark border around each frame is cut off first. Ours: the whole frame.",
-        "Ours: a tenth of the 1,450 training images is held out for validation, frames of CVC-ClinicDB in blocks of 25.",
+        _held_out,
         "In the published split itself, frames of the same sequences of CVC-ClinicDB stand in training and test.",
+        data_of_run,
+        advice,
     ),
     data="TrainDataset/ and TestDataset/<set>/ with images/ and masks/ each, as PraNet's authors hand them out",
 )
@@ -68,6 +93,6 @@ ISIC2018 = Study(
     tests=(Part("test", 1000, (("ISIC2018_Task1-2_Test_Input", "ISIC2018_Task1_Test_GroundTruth"),)),),
     options={"mode": "ips", "variants": 2, "epochs": 12, "validate_every": 2},
     published=(Published("test", 0.921, 0.850, _LEADERBOARD),),
-    differences=_SHARED,
+    differences=(*_SHARED, data_of_run, advice),
     data="the challenge's six folders ISIC2018_Task1-2_{Training,Validation,Test}_Input and ISIC2018_Task1_..._GroundTruth",
 )

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from promisam.core import Example, Segmenter
-from promisam.core.errors import InvalidConfig, UnwritableOutput
+from promisam.core.errors import InvalidConfig
 from promisam.evaluation import Protocol, benchmark
 from promisam.evaluation.benchmark import Progress
 from promisam.evaluation.benchmark_record import write_benchmark
 from promisam.io import atomic_text, open_examples
+from promisam.reproduce.checks import Seen, Trained, check_folder, check_resumed, check_seen, examples_of, open_run
 from promisam.reproduce.comparison import Comparison, Reached, comparison_record, comparison_text
-from promisam.reproduce.data import TABLE, find, write_table
-from promisam.reproduce.values import Part, Study
+from promisam.reproduce.data import TABLE, Found, find, write_table
+from promisam.reproduce.values import Facts, Part, Study
 from promisam.runs.fit import Begun, fit
 from promisam.runs.fit import Request as FitRequest
 from promisam.runs.processes import Processes
 from promisam.store import Source, load
-from promisam.training.checkpoint import read_header
-from promisam.training.loop import MODEL, Event
+from promisam.training.loop import Event
 
 RESULTS = ("results.json", "results.md")
 _HELD_OUT = "90,10"  # of training images where the experiment has no validation part
@@ -44,6 +44,7 @@ class Request:
         resume: go on with what is in `out`.
         keep: where precomputed arrays are kept; the user's cache by default.
         command: what was typed, for the record.
+        allow_training: whether test cases that `run` was trained on may count.
     """
 
     study: Study
@@ -57,9 +58,10 @@ class Request:
     resume: bool = False
     keep: Path | None = None
     command: tuple[str, ...] = ()
+    allow_training: bool = False
 
 
-def reproduce(request: Request, report: Progress = lambda done, of, case: None) -> Iterator[Begun | Event | Comparison]:  # noqa: ARG005
+def reproduce(request: Request, report: Progress = lambda done, of, case: None) -> Generator[Begun | Event | Comparison]:  # noqa: ARG005
     """Train as the experiment says, score every test part, and write both beside what was published.
 
     Args:
@@ -71,25 +73,29 @@ def reproduce(request: Request, report: Progress = lambda done, of, case: None) 
 
     Raises:
         UnwritableOutput: when the folder holds something and `resume` is not asked for.
+        InvalidConfig: for a run that was trained on test cases, and for other cases than those that were begun with.
         PromisamError: for what is wrong with data, options, weights or training.
     """
-    _check(request)
+    check_folder(request.out, resume=request.resume)
+    if request.run is not None and request.options:
+        raise InvalidConfig("options for a run that is only scored", expected="--run or --set", do="Leave one of them out.")
     study, out = request.study, request.out
     source = request.source
     if request.run is None and source.weights is None:
         source = replace(source, weights=study.weights)
+    given = None if request.run is None else open_run(study, request.run)
     found = find(study, request.data, request.limit)
+    if request.resume:
+        check_resumed(found, out, trains=given is None)
+    seen = Seen() if given is None else _seen(request, found, given)
     table = write_table(found, out)
-    run = request.run or out / "run"
-    if request.run is None:
-        yield from fit(_training(request, table, run, source))
+    if given is None:
+        yield from fit(_training(request, table, out / "run", source))
         if Processes.here().rank:
             return  # one process scores
-    header = read_header(run / MODEL)
-    if header.method != study.method:
-        raise InvalidConfig(
-            f"the run {run} of {header.method}", expected=f"a run of {study.method}", do="Name another experiment."
-        )
+    run = request.run or out / "run"
+    trained = given or open_run(study, run)
+    header = trained.header
     method = load(source.weights, method=run, device=source.device, like=source.like, offline=source.offline)
     setup = {
         "run": str(run),
@@ -103,23 +109,36 @@ def reproduce(request: Request, report: Progress = lambda done, of, case: None) 
         cases = [examples[name] for name in found.names(part)]
         folder = out / "benchmark" / part.name
         rows += _scored(request, method, part, cases, folder, {**setup, "part": part.name}, report)
-    comparison = Comparison(study, tuple(rows), setup, found.notes)
+    differences = study.differing(_facts(request, trained))
+    comparison = Comparison(study, tuple(rows), setup, found.notes, differences, seen.warnings, seen.notes)
     record = json.dumps(comparison_record(comparison), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     for name, text in zip(RESULTS, (record, comparison_text(comparison)), strict=True):
         atomic_text(out / name, text)
     yield comparison
 
 
-def _check(request: Request) -> None:
-    """Refuse, before anything is written, what cannot end well."""
-    out = request.out
-    there = out.is_dir() and any(entry.name != TABLE for entry in out.iterdir())  # another process may have begun
-    if out.is_file() or (there and not request.resume):
-        raise UnwritableOutput(
-            f"{out}, in which there is something", expected="a new folder", do="Choose another, or --resume."
-        )
-    if request.run is not None and request.options:
-        raise InvalidConfig("options for a run that is only scored", expected="--run or --set", do="Leave one of them out.")
+def _seen(request: Request, found: Found, given: Trained) -> Seen:
+    """What the run that is to be scored has seen of the test cases."""
+    if given.record is None:
+        return check_seen({}, {}, request.out / TABLE, None, allowed=request.allow_training)
+    examples = examples_of(found)
+    tested = {line.name: examples[line.name] for line in found.lines if line.split == "test"}
+    return check_seen(tested, examples, request.out / TABLE, given.record.data, allowed=request.allow_training)
+
+
+def _facts(request: Request, trained: Trained) -> Facts:
+    backbone, record = trained.header.backbone, trained.record
+    split = {} if record is None else record.data.split
+    return Facts(
+        weights="" if backbone is None else backbone.name,
+        like="" if backbone is None else backbone.like,
+        options=trained.header.options,
+        training=None if record is None else record.training,
+        given=request.run is not None,
+        trained=len(split.get("train", ())),
+        validated=len(split.get("val", ())),
+        draws=request.draws,
+    )
 
 
 def _training(request: Request, table: Path, run: Path, source: Source) -> FitRequest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,34 @@ class Published:
 
 
 @dataclass(frozen=True)
+class Facts:
+    """How an experiment was run, as far as it is known.
+
+    Attributes:
+        weights: name of the SAM; empty without one.
+        like: the known weights that it was said to be like; empty for known ones.
+        options: of the method.
+        training: options of training; None for imported weights, which do not say.
+        given: whether a run was scored that was not made here.
+        trained: cases that it learned from; 0 where that is not known.
+        validated: cases that it was chosen by; 0 where that is not known.
+        draws: of random prompts.
+    """
+
+    weights: str
+    like: str
+    options: Mapping[str, Any]
+    training: Mapping[str, Any] | None
+    given: bool
+    trained: int
+    validated: int
+    draws: int
+
+
+Difference = str | Callable[[Facts], str]
+
+
+@dataclass(frozen=True)
 class Study:
     """A published experiment.
 
@@ -56,7 +85,8 @@ class Study:
         prompt: how methods that need prompts are asked (`promisam.evaluation.Protocol`).
         options: of method and training, where ours should not be the defaults.
         published: results to stand beside ours.
-        differences: between our protocol and the published one, a sentence each.
+        differences: between our protocol and the published one, a sentence each: those that are always there, and
+            functions of how it was run, empty where there is none.
         data: where the data come from, and in which layout.
     """
 
@@ -72,5 +102,10 @@ class Study:
     prompt: str = "points:16"
     options: Mapping[str, object] = field(default_factory=dict)
     published: tuple[Published, ...] = ()
-    differences: tuple[str, ...] = ()
+    differences: tuple[Difference, ...] = ()
     data: str = ""
+
+    def differing(self, facts: Facts) -> tuple[str, ...]:
+        """The differences that there are, a sentence each."""
+        found = (one if isinstance(one, str) else one(facts) for one in self.differences)
+        return tuple(sentence for sentence in found if sentence)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -15,10 +15,11 @@ from promisam import zoo
 from promisam.core import Example, Task
 from promisam.core.errors import InvalidConfig, UnwritableOutput
 from promisam.io import ExampleSet, Split, open_examples, split_cases
+from promisam.runs.claim import LOCK, claimed
 from promisam.runs.log import Log
 from promisam.runs.processes import Processes
 from promisam.runs.record import NAME, DataRecord, RunRecord, commit, read_record, versions
-from promisam.store import Source, check_options, choose_device, create, find_method, is_trainable
+from promisam.store import Source, check_names, check_options, choose_device, create, find_method, is_trainable
 from promisam.training.checkpoint import Header, read_state
 from promisam.training.contract import Trainable
 from promisam.training.kept import Kept
@@ -69,25 +70,47 @@ class Begun:
     split: Split
 
 
-def fit(request: Request) -> Iterator[Begun | Event]:
+def fit(request: Request) -> Generator[Begun | Event, None, None]:
     """Train; yields how the data were divided, then what happens, having written it to the run folder.
 
     Under torchrun or SLURM every process calls this; the first one writes.
 
     Raises:
         InvalidConfig: for unknown options, and for a run that was begun with other ones.
-        UnwritableOutput: when the folder holds something already.
+        UnwritableOutput: when the folder holds something already, or another process is at it.
         PromisamError: for what is wrong with the data, the weights or the training.
     """
     options, recipe = _options(request)
-    resume = request.resume and (request.out / STATE).is_file()
-    _check_folder(request.out, resume=resume, restart=request.resume)
+    _check_folder(request)
     fabric_precision(recipe.mixed_precision, choose_device(request.source.device).type)
+    fabric = Processes.here().fabric(request.source.device, recipe.mixed_precision)
+    with ExitStack() as opened:
+        _claim(request.out, fabric, opened)
+        resume = _check_folder(request)  # again, now that nobody else writes there
+        yield from _fitted(request, options, recipe, fabric, opened, resume=resume)
+
+
+def _claim(out: Path, fabric: Fabric, opened: ExitStack) -> None:
+    """Have the folder alone; the first process asks for all, once each of them has looked at the folder."""
+    fabric.barrier()
+    refused: UnwritableOutput | None = None
+    if fabric.is_global_zero:
+        try:
+            opened.enter_context(claimed(out))
+        except UnwritableOutput as error:
+            refused = error
+    refused = fabric.broadcast(refused)
+    if refused is not None:
+        raise refused
+
+
+def _fitted(
+    request: Request, options: Mapping[str, object], recipe: Recipe, fabric: Fabric, opened: ExitStack, *, resume: bool
+) -> Iterator[Begun | Event]:
     data = open_examples(request.data, request.labels, request.group_by)
     split = _split(request, data, recipe.seed)
     by_name = {example.name: example for example in data.examples}
     parts = [[by_name[name] for name in names] for names in (split.train, split.val)]
-    fabric = Processes.here().fabric(request.source.device, recipe.mixed_precision)
     method, header, learned = _method(request, options, recipe, data, parts)
     record = _record(request, header, recipe, data, split, fabric)
     if resume:
@@ -100,9 +123,8 @@ def fit(request: Request) -> Iterator[Begun | Event]:
     course = Course(method, learned[0], learned[1], recipe, header, request.out, Kept(keep))
     if not resume:
         yield Begun(split)
-    with ExitStack() as opened:
-        events = opened.enter_context(closing(train(course, fabric, resume=resume)))
-        yield from _written(events, record, course, opened) if fabric.is_global_zero else events
+    events = opened.enter_context(closing(train(course, fabric, resume=resume)))
+    yield from _written(events, record, course, opened) if fabric.is_global_zero else events
 
 
 def _written(events: Iterator[Event], record: RunRecord, course: Course, opened: ExitStack) -> Iterator[Event]:
@@ -137,33 +159,27 @@ def _options(request: Request) -> tuple[dict[str, object], Recipe]:
         )
     own = {name: value for name, value in request.options.items() if name in config_type.model_fields}
     rest = {name: value for name, value in request.options.items() if name not in own}
-    unknown = [name for name in rest if name not in Recipe.model_fields]
-    if unknown:
-        both = [*config_type.model_fields, *Recipe.model_fields]
-        _refuse(unknown[0], both)
+    check_names(request.options, config_type, Recipe)
     recipe = check_options(Recipe, {**kind.recipe.model_dump(), **rest})
     check_options(config_type, own)
     return own, recipe
 
 
-def _refuse(name: str, known: Sequence[str]) -> None:
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, known, n=1, cutoff=0.0)
-    raise InvalidConfig(f"the option {name!r}", expected=f"one of {', '.join(known)}", do=f"Did you mean {near[0]}?")
-
-
-def _check_folder(out: Path, *, resume: bool, restart: bool) -> None:
-    begun = out.is_dir() and any(out.iterdir())
+def _check_folder(request: Request) -> bool:
+    """Whether there is a run to go on with in the folder, which may otherwise hold nothing."""
+    out = request.out
     if out.exists() and not out.is_dir():
         raise UnwritableOutput(f"{out}, which is a file", expected="a folder", do="Choose another name.")
-    if begun and not resume and not (restart and (out / NAME).is_file()):
-        run = (out / NAME).is_file()
+    resume = request.resume and (out / STATE).is_file()
+    begun = out.is_dir() and any(entry.name != LOCK for entry in out.iterdir())
+    run = (out / NAME).is_file()
+    if begun and not resume and not (request.resume and run):
         raise UnwritableOutput(
             f"the folder {out}, in which there is {'a run' if run else 'something else than a run'}",
             expected="a new folder",
             do="Choose another, or pass --resume." if run else "Choose another.",
         )
+    return resume
 
 
 def _split(request: Request, data: ExampleSet, seed: int) -> Split:
@@ -187,9 +203,15 @@ def _method(
     kind, _ = find_method(request.method)
     volumes = parts[0] and parts[0][0].load().image.grid.ndim == 3
     of_pictures = getattr(kind, "ndim", None) == 2
-    learned = [pictures_of(parts[0]), pictures_of(parts[1], empty=True)] if volumes and of_pictures else parts
-    task = Task.of(learned[0], data.classes)
+    sliced = volumes and of_pictures
+    task = Task.of(pictures_of(parts[0]) if sliced else parts[0], data.classes)
     method, header = create(request.method, task, request.source, options, recipe.seed)
+    if not sliced:
+        return method, header, parts
+    learned = [
+        pictures_of(part, empty=held_out, prepare=method.prepare, background=method.automatic)
+        for part, held_out in zip(parts, (False, True), strict=True)
+    ]
     return method, header, learned
 
 

@@ -130,7 +130,7 @@ def _worked(work: _Work, inputs: Sequence[Input], book: Book, mark: Callable[[In
         for one in inputs:
             seen = mark(one)
             known = Done(
-                str(one.path),
+                str(one.path.parent.resolve() / one.path.name),
                 "",
                 "",
                 trained_on=seen.trained not in ("", "name alone"),

@@ -55,7 +55,7 @@ class Done:
     """What became of one input.
 
     Attributes:
-        image: path of its first file.
+        image: whole path of its first file, from whichever folder the report is read; relative in older reports.
         output: path of the mask.
         status: "done", "skipped" (there already) or "failed".
         reason: why it failed, or what is not known of one that was there already.

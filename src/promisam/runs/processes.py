@@ -68,3 +68,13 @@ class Processes:
         if accelerator == "cuda":
             torch.cuda.set_device(fabric.device)  # "cuda" then means this process's own GPU
         return fabric
+
+
+def anywhere(flag: bool) -> bool:
+    """Whether it is true in any of the processes; all of them have to ask."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return flag
+    device = "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
+    found = torch.tensor([int(flag)], device=device)
+    torch.distributed.all_reduce(found, torch.distributed.ReduceOp.MAX)
+    return bool(found.item())

@@ -24,6 +24,7 @@ from promisam.sam.names import is_hugging_face, to_meta
 _UNUSED = ("image_encoder.norm_head.", "image_encoder.head.", "pixel_mean", "pixel_std")
 # What PyTorch's restricted unpickler says of a pickle that names classes or functions, and not of any other trouble.
 _CODE = ("GLOBAL ", "add_safe_globals` but got", "add_safe_globals`, but got")
+_LONGEST = 160  # characters of a library's reason in a message
 _WRAPPERS = ("model", "state_dict", "model_state_dict")
 
 
@@ -174,8 +175,10 @@ def _read_torch(path: Path) -> dict[str, object]:
 
 def _damaged(path: Path, reason: str) -> WeightsError:
     first = reason.strip().splitlines()[0] if reason.strip() else "no reason given"
+    if len(first) > _LONGEST:
+        first = f"{first[:_LONGEST].rsplit(maxsplit=1)[0].rstrip(' ,;:.([')}..."  # at the end of a word
     return WeightsError(
-        f"{path.name}, which is damaged or not a weight file ({first[:160]})",
+        f"{path.name}, which is damaged or not a weight file ({first})",
         expected="a complete .safetensors, .pth or .pt file",
         do="Fetch it again and compare its SHA-256 with the published one.",
     )

@@ -70,6 +70,7 @@ def official_loss(
         truth: 0..1.
         double_sigmoid: whether the sigmoid is taken twice, as released, or once.
     """
+    logits = logits.float()
     given = logits.sigmoid() if double_sigmoid else logits
     probability, axes = given.sigmoid(), (1, 2, 3)
     overlap, total = (probability * truth).sum(axes), probability.sum(axes) + truth.sum(axes)
@@ -95,6 +96,12 @@ def split_official(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict
             f"weights that seem to be {'a SAM alone' if sam and len(sam) == len(state) else seems(state)}",
             expected="a checkpoint of the released ProMISe-2D, with `ips_ffn.`, `apm_resnet.` or `apm_cross.` in it",
             do="Check which program wrote it.",
+        )
+    if not sam:
+        raise WeightsError(
+            f"a checkpoint of ProMISe-2D without its SAM, {len(theirs)} tensors such as {next(iter(theirs))}",
+            expected="the whole released model, its SAM included",
+            do="Fetch it again; the authors' file holds the whole model.",
         )
     own = {_ours(name): value for name, value in theirs.items()}
     with torch.device("meta"):

@@ -1,0 +1,62 @@
+"""A published experiment beside ours, on a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from promisam.cli.benchmark_report import MARK, plain
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from promisam.reproduce import Comparison
+
+_NONE = "none found"
+
+
+def print_comparison(found: Comparison) -> None:
+    """The table, and below it, wrapped, all that has to be known to read it."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console()
+    console.print(Text(plain(found.title), style="bold"))
+    console.print(_table(found))
+    if any(row.from_truth for row in found.rows):
+        console.print(Text(f"{MARK} prompts made from the truth"))
+    for title, sentences in found.lists:
+        if sentences:
+            console.print()
+            console.print(Text(f"{title}:", style="bold"))
+            console.print(_listed(sentences))
+
+
+def _table(found: Comparison) -> Table:
+    """One row for each test part and way of asking; narrow enough for 80 columns."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    from promisam.reproduce.comparison import spread
+
+    table = Table("test part", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for head in ("cases", "prompt", "Dice", "IoU", "published"):
+        table.add_column(head, justify="left" if head == "prompt" else "right", no_wrap=True)
+    for row in found.rows:
+        theirs = f"{row.published.dice:.3f}/{row.published.iou:.3f}" if row.published else _NONE
+        prompt = f"{row.prompt}{MARK}" if row.from_truth else row.prompt
+        table.add_row(Text(plain(row.part)), str(row.cases), prompt, spread(row.dice), spread(row.iou), theirs)
+    return table
+
+
+def _listed(sentences: tuple[str, ...]) -> Table:
+    """Each with a sign before it and wrapped beside it."""
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column(width=1)
+    grid.add_column(overflow="fold")
+    for sentence in sentences:
+        grid.add_row("-", Text(plain(sentence)))
+    return grid

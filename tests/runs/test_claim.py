@@ -1,0 +1,69 @@
+"""A run folder belongs to one training at a time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from promisam.core.errors import UnwritableOutput
+from promisam.runs.claim import LOCK, claimed
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from promisam.runs.claim import claimed
+with claimed(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(30)
+"""
+
+
+def test_a_folder_is_held_once_and_nothing_stays_behind(tmp_path):
+    folder = tmp_path / "a" / "run"
+    with claimed(folder):
+        assert (folder / LOCK).exists()
+        with pytest.raises(UnwritableOutput, match="a run that another process is at"), claimed(folder):
+            pass
+        assert (folder / LOCK).exists()
+    assert not (tmp_path / "a").exists()
+    with claimed(folder):
+        (folder / "something").write_text("")
+    assert [entry.name for entry in folder.iterdir()] == ["something"]
+
+
+def test_a_killed_process_holds_nothing(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(UnwritableOutput), claimed(tmp_path):
+            pass
+        other.send_signal(signal.SIGKILL)
+    assert (tmp_path / LOCK).exists()
+    with claimed(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_worker_that_outlives_a_killed_training_does_not_hold_its_folder(tmp_path):
+    fork = "    import os\n    child = os.fork()\n    if child:\n        print(child, flush=True)\n"
+    script = HOLD.replace("    print", fork + "        print")
+    with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE) as other:
+        worker = int(other.stdout.readline())
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(UnwritableOutput), claimed(tmp_path):
+            pass
+        other.send_signal(signal.SIGKILL)
+    try:
+        with claimed(tmp_path):
+            pass
+    finally:
+        os.kill(worker, signal.SIGKILL)
+
+
+def test_a_folder_that_cannot_be_made_is_refused_by_name(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UnwritableOutput, match="file/run"), claimed(tmp_path / "file" / "run"):
+        pass
