@@ -230,6 +230,16 @@ def test_refusals_come_before_any_work(place, select, monkeypatch, words, saying
     assert saying in answer.err
 
 
+def test_an_image_that_stands_for_itself_alone_is_named(place, select):
+    folder = images(place, 5)
+    picture(folder / "white.png", np.full((20, 30), 255, np.uint8))
+    answer = select(folder, "-k", 1, "--include", "white")
+    assert answer.status == 0
+    assert "like no other" not in answer.out, "it was asked for, and stands for all"
+    answer = select(folder, "-k", 5, "--overwrite")
+    assert next(row["name"] for row in rows() if row["represents"] == "1") in answer.out.partition("like no other image:")[2]
+
+
 def test_earlier_files_are_kept_unless_told_otherwise(place, select):
     folder = images(place, 3)
     assert select(folder, "-k", 1).status == 0

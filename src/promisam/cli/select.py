@@ -131,7 +131,7 @@ def _remarks(selection: Selection) -> list[str]:
         lines.append(f"{_counted(selection.outliers, 'outlier')}: {_few([one.name for one in selection.outliers])}")
     alone: list[Chosen] = [one for one in selection.chosen if one.represents == 1 and one.why == "medoid"]
     if alone and len(selection.chosen) < len(selection.images):
-        lines.append(f"stands only for itself: {_few([one.name for one in alone])}; if it is odd, --exclude it")
+        lines.append(f"like no other image: {_few([one.name for one in alone])}; what does not belong here, --exclude")
     if selection.near_duplicates:
         pairs = [f"{one.name} of {one.near_duplicate_of}" for one in selection.near_duplicates]
         lines.append(f"{_counted(selection.near_duplicates, 'near-duplicate')}: {_few(pairs)}")
