@@ -81,7 +81,7 @@ def test_volumes_teach_a_method_of_pictures_and_are_segmented_on_their_grid(here
     assert np.allclose(stored.affine, OBLIQUE, atol=1e-4)
     assert set(np.unique(stored.get_fdata())) <= {0, 1, 2}
     rows = Path("v_apm/validation.csv").read_text().splitlines()
-    assert rows[1].split(",")[2] == "4"  # two labelled slices of each of two volumes
+    assert rows[1].split(",")[2] == "8"  # two labelled slices of each of two volumes, and as many without a label
 
 
 def test_a_validation_part_of_volumes_without_labels_chooses_nothing(here, capsys):
