@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from promisam.cli.benchmark_cases import Chosen, Part, Wanted, choose
-from promisam.cli.benchmark_report import plain, print_benchmark
+from promisam.cli.benchmark_report import print_benchmark
 from promisam.cli.progress import Progress, progress_bars
+from promisam.cli.terminal import plain
 
 if TYPE_CHECKING:
     from promisam.core import Segmenter
     from promisam.evaluation import Benchmark
     from promisam.runs.record import RunRecord
 
-MODEL = "model.safetensors"
 UNKNOWN = "imported weights do not say what they were trained on: make sure that it was none of these cases"
 
 
@@ -179,10 +179,10 @@ def _run_of(source: str) -> Path | None:
 
 def _record(run: Path) -> RunRecord | None:
     """What a run learned from; imported weights do not say."""
-    from promisam.runs.record import NAME, read_record
+    from promisam.runs.record import read_record, record_beside
+    from promisam.training.loop import MODEL
 
-    imported = (run / MODEL).is_file() and not (run / NAME).exists()
-    return None if imported else read_record(run)
+    return record_beside(run / MODEL) if (run / MODEL).is_file() else read_record(run)
 
 
 def _settle() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from promisam.cli.terminal import plain
+
 if TYPE_CHECKING:
     from rich.table import Table
 
     from promisam.evaluation import Benchmark
-    from promisam.evaluation.benchmark_table import Spread
 
 NONE = "n/a"
 MARK = "*"  # of rows whose prompts were made from the truth
@@ -46,11 +47,6 @@ def notes(result: Benchmark) -> list[str]:
     return found
 
 
-def plain(text: str) -> str:
-    """Text that cannot steer a terminal: names come from outside."""
-    return "".join(c if c.isprintable() else "?" for c in text)
-
-
 def _table(result: Benchmark) -> Table:
     """One row for each prompt, click number and class."""
     from rich.box import SIMPLE_HEAD
@@ -70,7 +66,7 @@ def _table(result: Benchmark) -> Table:
             table.add_section()
         last = (row.protocol, row.clicks)
         cells = [Text(row.protocol.title), *([Text(plain(row.name))] if several else [])]
-        numbers = [str(row.clicks or ""), str(row.scored), _spread(row.dice), *(_spread(one) for one in row.nsd)]
+        numbers = [str(row.clicks or ""), str(row.scored), str(row.dice), *map(str, row.nsd)]
         used = f"yes{MARK}" if row.protocol.sees_truth else "no"
         table.add_row(*cells, *numbers, _seconds(row.seconds.median), used)
     return table
@@ -86,12 +82,6 @@ def _absent(result: Benchmark) -> list[str]:
     prompted = ["not prompted"] if any(row.false_positives is None for row in rows) else []
     found = [f"auto marked something in {row.false_positives}" for row in rows if row.false_positives is not None]
     return [f"{pairs}: {'; '.join([*prompted, *found])}"]
-
-
-def _spread(one: Spread) -> str:
-    if one.mean is None:
-        return NONE
-    return f"{one.mean:.3f}" if one.sd is None else f"{one.mean:.3f} ± {one.sd:.3f}"
 
 
 def _seconds(value: float | None) -> str:

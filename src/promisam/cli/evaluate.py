@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from promisam.cli.evaluate_cases import Training, learned_from
+from promisam.cli.terminal import plain
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -67,7 +68,7 @@ def evaluate(
             labels=tuple(dict.fromkeys(label or ())),
             tolerances=tuple(tolerance or (DEFAULT_TOLERANCE,)),
             spacing_aware=spacing_aware,
-            progress=lambda done, of, case: progress.update(task, completed=done, total=of, description=_plain(case)),
+            progress=lambda done, of, case: progress.update(task, completed=done, total=of, description=plain(case)),
             leave_out=background.left_out,
         )
     evaluation = replace(evaluation, warnings=background.warnings, made_by=background.made_by)
@@ -93,7 +94,7 @@ def _print(evaluation: Evaluation, report: Path, as_json: bool) -> None:
 
         typer.echo(json.dumps(summary_record(evaluation), indent=2, allow_nan=False))
         for warning in evaluation.warnings:
-            typer.echo(_plain(f"promisam: warning: {warning}"), err=True)
+            typer.echo(plain(f"promisam: warning: {warning}"), err=True)
         return
     from rich.console import Console
     from rich.text import Text
@@ -101,14 +102,12 @@ def _print(evaluation: Evaluation, report: Path, as_json: bool) -> None:
     console = Console()
     console.print(_table(evaluation))
     for warning in evaluation.warnings:
-        console.print(Text(_plain(f"warning: {warning}"), style="red"), soft_wrap=True)
+        console.print(Text(plain(f"warning: {warning}"), style="red"), soft_wrap=True)
     for failure in evaluation.failures:
-        console.print(
-            Text(_plain(f"failure: {failure.case} ({failure.status}): {failure.reason}"), style="red"), soft_wrap=True
-        )
+        console.print(Text(plain(f"failure: {failure.case} ({failure.status}): {failure.reason}"), style="red"), soft_wrap=True)
     for label, cases in evaluation.foreign_labels.items():
         typer.echo(f"note: {cases} predictions hold label {label}, which no truth has; it is not scored")
-    typer.echo(_plain(f"report: {report}"))
+    typer.echo(plain(f"report: {report}"))
 
 
 def _table(evaluation: Evaluation) -> Table:
@@ -124,7 +123,7 @@ def _table(evaluation: Evaluation) -> Table:
         table.add_column(head, justify="right")
     for group in summary.groups:
         counts = {"failed": group.failures, "both empty": group.both_empty}
-        beside = [_plain(group.title), f"{group.rows} pairs", *(f"{n} {what}" for what, n in counts.items() if n)]
+        beside = [plain(group.title), f"{group.rows} pairs", *(f"{n} {what}" for what, n in counts.items() if n)]
         shown = [m for m in group.metrics if not m.startswith("volume")]
         for metric, text in zip_longest(shown, beside):
             if metric is None:
@@ -136,8 +135,3 @@ def _table(evaluation: Evaluation) -> Table:
             table.add_row(Text(text or ""), name, *values)
         table.add_section()
     return table
-
-
-def _plain(text: str) -> str:
-    """Text that cannot steer a terminal: names of files come from outside."""
-    return "".join(c if c.isprintable() else "?" for c in text)

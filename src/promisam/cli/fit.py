@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -45,6 +44,7 @@ def fit(
     """
     from promisam.runs.fit import Request
     from promisam.runs.fit import fit as run
+    from promisam.runs.processes import Processes
     from promisam.store import Source
 
     request = Request(
@@ -60,7 +60,7 @@ def fit(
         resume=resume,
         command=tuple(sys.argv),
     )
-    first = int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) == 0
+    first = Processes.here().rank == 0
     end: Stopped | None = None
     worked = False
     with stopping() as stop:

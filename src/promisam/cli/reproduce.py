@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -11,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from promisam.cli.benchmark_report import plain
 from promisam.cli.progress import training_bars
 from promisam.cli.reproduce_report import print_comparison
 from promisam.cli.settings import settings
 from promisam.cli.stopping import stopping
+from promisam.cli.terminal import plain
 
 if TYPE_CHECKING:
     from promisam.reproduce import Comparison
@@ -53,6 +52,7 @@ def reproduce(
     """
     from promisam.reproduce import Comparison, Request, comparison_record, study
     from promisam.reproduce import reproduce as start
+    from promisam.runs.processes import Processes
     from promisam.store import Source
 
     request = Request(
@@ -70,7 +70,7 @@ def reproduce(
         allow_training_cases,
     )
     end: Comparison | None = None
-    first = int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) == 0
+    first = Processes.here().rank == 0
     with stopping() as stop:
         with (
             training_bars(visible=first) as bars,

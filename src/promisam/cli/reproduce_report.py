@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from promisam.cli.benchmark_report import MARK, plain
+from promisam.cli.benchmark_report import MARK
+from promisam.cli.terminal import plain
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -37,15 +38,13 @@ def _table(found: Comparison) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    from promisam.reproduce.comparison import spread
-
     table = Table("test part", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for head in ("cases", "prompt", "Dice", "IoU", "published"):
         table.add_column(head, justify="left" if head == "prompt" else "right", no_wrap=True)
     for row in found.rows:
         theirs = f"{row.published.dice:.3f}/{row.published.iou:.3f}" if row.published else _NONE
         prompt = f"{row.prompt}{MARK}" if row.from_truth else row.prompt
-        table.add_row(Text(plain(row.part)), str(row.cases), prompt, spread(row.dice), spread(row.iou), theirs)
+        table.add_row(Text(plain(row.part)), str(row.cases), prompt, str(row.dice), str(row.iou), theirs)
     return table
 
 

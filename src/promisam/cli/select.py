@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from promisam.cli.progress import progress_bars
+from promisam.cli.terminal import plain
 
 if TYPE_CHECKING:
     from promisam.io import Input
@@ -95,7 +96,7 @@ def select(
     else:
         _print(selected.selection, place.table, place.sheet)
     for name, reason in selected.failures.items():
-        typer.echo(f"promisam: left out {_plain(reason if name in reason else f'{name}: {reason}')}", err=True)
+        typer.echo(f"promisam: left out {plain(reason if name in reason else f'{name}: {reason}')}", err=True)
     if selected.failures:
         raise typer.Exit(INCOMPLETE)
 
@@ -115,11 +116,11 @@ def _print(selection: Selection, table: Path, sheet: Path) -> None:
     console = Console()
     rows = Table("rank", "name", "represents", "why", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for one in selection.chosen:
-        rows.add_row(str(one.rank), Text(_plain(one.name), overflow="fold"), str(one.represents), one.why)
+        rows.add_row(str(one.rank), Text(plain(one.name), overflow="fold"), str(one.represents), one.why)
     console.print(rows)
     for line in _remarks(selection):
-        typer.echo(_plain(line))
-    typer.echo(_plain(f"Look at {sheet}; the table is {table}"))
+        typer.echo(plain(line))
+    typer.echo(plain(f"Look at {sheet}; the table is {table}"))
     typer.echo("Next: annotate these; put images into images/ and masks of the same names into masks/ beside it; then")
     typer.echo("  promisam check-data FOLDER, and promisam fit METHOD FOLDER -o RUN")
 
@@ -144,8 +145,3 @@ def _counted(found: tuple[Standing, ...], what: str) -> str:
 
 def _few(names: list[str]) -> str:
     return ", ".join(names[:_FEW]) + (f" and {len(names) - _FEW} more" if len(names) > _FEW else "")
-
-
-def _plain(text: str) -> str:
-    """Text that cannot steer a terminal: names of files come from outside."""
-    return "".join(c if c.isprintable() else "?" for c in text)

@@ -70,6 +70,12 @@ class Spread:
     low: float | None = None
     high: float | None = None
 
+    def __str__(self) -> str:
+        """The mean, and its deviation where there is one, as tables show them."""
+        if self.mean is None:
+            return "n/a"
+        return f"{self.mean:.3f}" if self.sd is None else f"{self.mean:.3f} ± {self.sd:.3f}"
+
 
 @dataclass(frozen=True)
 class Seconds:

@@ -13,7 +13,7 @@ from promisam.core.errors import InvalidConfig, UnwritableOutput, WeightsError
 from promisam.io import open_examples
 from promisam.reproduce.data import TABLE, Found, plural, table_text, write_table
 from promisam.reproduce.values import Study
-from promisam.runs.record import NAME, DataRecord, RunRecord, read_record
+from promisam.runs.record import NAME, DataRecord, RunRecord, read_record, record_beside
 from promisam.runs.seen import same_data, seen, some
 from promisam.store.trained import checkpoint_of
 from promisam.training.checkpoint import Header, read_header
@@ -89,8 +89,7 @@ def open_run(study: Study, run: Path) -> Trained:
             expected=f"a run that learned one, {study.target}",
             do="Name another run, or train one for this experiment.",
         )
-    there = (path.parent / NAME).exists()
-    return Trained(path, header, read_record(path.parent) if there else None)
+    return Trained(path, header, record_beside(path))
 
 
 def examples_of(found: Found) -> Mapping[str, Example]:

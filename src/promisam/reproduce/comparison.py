@@ -97,17 +97,10 @@ def comparison_text(found: Comparison) -> str:
     for row in found.rows:
         theirs = [f"{row.published.dice:.3f}", f"{row.published.iou:.3f}"] if row.published else ["none found", "none found"]
         prompt = f"{row.prompt} (from the truth)" if row.from_truth else row.prompt
-        lines.append("| " + " | ".join([row.part, str(row.cases), prompt, spread(row.dice), spread(row.iou), *theirs]) + " |")
+        lines.append("| " + " | ".join([row.part, str(row.cases), prompt, str(row.dice), str(row.iou), *theirs]) + " |")
     blocks = [f"# {found.title}", "\n".join(lines), *(_listed(title, sentences) for title, sentences in found.lists)]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
 def _listed(title: str, lines: Sequence[str]) -> str:
     return "\n".join([f"## {title}", "", *(f"* {line}" for line in lines)]) if lines else ""
-
-
-def spread(one: Spread) -> str:
-    """A mean, and its deviation where there is one."""
-    if one.mean is None:
-        return "n/a"
-    return f"{one.mean:.3f}" if one.sd is None else f"{one.mean:.3f} ± {one.sd:.3f}"

@@ -13,6 +13,7 @@ from promisam.io import atomic_text
 from promisam.io.digest import file_digest
 from promisam.io.layouts.naming import entries, image_stem, stem_of
 from promisam.reproduce.values import Part, Study
+from promisam.runs.seen import some
 
 TABLE = "data.csv"
 _SHOWN = 3
@@ -71,7 +72,7 @@ def find(study: Study, data: Path, limit: int | None = None) -> Found:
         for names, kind, missing in ((maskless, "image", "a mask"), (imageless, "mask", "an image")):
             if names:
                 left = "is" if len(names) == 1 else "are"
-                notes.append(f"{part.name}: {plural(len(names), kind)} without {missing} {left} left out: {_some(names)}")
+                notes.append(f"{part.name}: {plural(len(names), kind)} without {missing} {left} left out: {some(names)}")
         chosen = pairs if limit is None else _spaced(pairs, limit)
         if limit is not None:
             notes.append(f"{part.name}: {len(chosen)} of its {plural(len(pairs), 'case')}, as asked for")
@@ -136,10 +137,6 @@ def _by_stem(named: Iterable[tuple[str, Path]], kind: str) -> dict[str, Path]:
     return found
 
 
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
-
-
 def _spaced(pairs: list[tuple[Path, Path]], limit: int) -> list[tuple[Path, Path]]:
     count = min(limit, len(pairs))
     return [pairs[i * len(pairs) // count] for i in range(count)]
@@ -152,6 +149,6 @@ def _leaks(lines: list[Line]) -> Iterator[str]:
         (seen[digest], line.name) for line in lines if line.split == "test" and (digest := file_digest(line.image)) in seen
     ]
     if twice:
-        some = ", ".join(f"{a} = {b}" for a, b in twice[:_SHOWN])
+        which = ", ".join(f"{a} = {b}" for a, b in twice[:_SHOWN])
         stand = "stands" if len(twice) == 1 else "stand"
-        yield f"{plural(len(twice), 'test image')} {stand}, byte for byte, in training or validation too: {some}"
+        yield f"{plural(len(twice), 'test image')} {stand}, byte for byte, in training or validation too: {which}"

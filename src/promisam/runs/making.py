@@ -9,7 +9,7 @@ from promisam import store
 from promisam.core import Segmenter
 from promisam.io.digest import file_digest
 from promisam.runs.predictions import Maker
-from promisam.runs.record import NAME, DataRecord, read_record
+from promisam.runs.record import DataRecord, record_beside
 from promisam.training.checkpoint import read_header
 
 
@@ -39,11 +39,11 @@ class Making:
         if file is None:
             return cls(Maker(str(method)))
         header = read_header(file)
-        data = read_record(file.parent).data if (file.parent / NAME).is_file() else None
+        record = record_beside(file)
         maker = Maker(header.method, str(file), file_digest(file))
         if header.backbone is not None:
             maker = replace(maker, weights=header.backbone.name, fingerprint=header.backbone.fingerprint)
-        return cls(maker, data, header.task.channels)
+        return cls(maker, None if record is None else record.data, header.task.channels)
 
     @property
     def channels(self) -> tuple[str, ...]:

@@ -113,6 +113,15 @@ def read_record(folder: Path) -> RunRecord:
         raise UnreadableFile(f"{path} ({error})", expected="a record of a run", do="Make the run again.") from None
 
 
+def record_beside(checkpoint: Path) -> RunRecord | None:
+    """The record of the run that a checkpoint lies in; None for imported weights, which have none.
+
+    Raises:
+        UnreadableFile: for a damaged record.
+    """
+    return read_record(checkpoint.parent) if (checkpoint.parent / NAME).exists() else None
+
+
 def versions() -> dict[str, str]:
     """Of promisam, Python and the packages that results depend on."""
     found = {"promisam": __version__, "python": platform.python_version(), "system": platform.platform()}
