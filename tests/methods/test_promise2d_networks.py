@@ -16,7 +16,7 @@ from promisam.methods.promise2d.levels import as_maps
 from promisam.methods.promise2d.pattern_shift import PatternShift
 from promisam.methods.promise2d.point_modules import point_module
 from promisam.methods.promise2d.slots import Slots, anchors, slot_labels
-from promisam.methods.promise2d.taps import default_taps, tap_shapes
+from promisam.sam.taps import default_taps, tap_shapes
 from promisam.sam.tinyvit import TinyVit
 from promisam.sam.vit import VisionTransformer
 

@@ -10,8 +10,8 @@ from parity.golden import Golden
 from parity.promise2d import Filled, compare_decoder, compare_whole
 from promisam.methods.promise2d.decoding import decode_shifted
 from promisam.methods.promise2d.official import official_loss
-from promisam.methods.promise2d.taps import default_taps, tap_shapes
 from promisam.sam.checkpoint import fit
+from promisam.sam.taps import default_taps, tap_shapes
 from promisam.sam.vit import VisionTransformer, VitShape
 from promisam.training.losses import bce_dice
 

@@ -13,8 +13,9 @@ from promisam.core import Grid, Image
 from promisam.core.errors import UnreadableFile
 from promisam.io import find_inputs
 from promisam.sam.frame import Frame
+from promisam.sam.pooling import means_inside
 from promisam.selection import Encoder, encode, together
-from promisam.selection.features import COMPONENTS, means_inside, reduced
+from promisam.selection.features import COMPONENTS, reduced
 from promisam.training.kept import Kept
 from tiny_sam import tiny
 

@@ -9,14 +9,13 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from promisam.core import Image, Window
 from promisam.core.errors import PromisamError, UnwritableOutput
 from promisam.io import Input
-from promisam.sam.frame import Frame
 from promisam.sam.model import Sam
 from promisam.sam.picture import encoder_precision, framed
+from promisam.sam.pooling import means_inside
 from promisam.training.kept import Kept
 
 Features = Literal["both", "pooled", "grid"]
@@ -159,24 +158,6 @@ def reduced(rows: Float[np.ndarray, "n d"], components: int = COMPONENTS) -> Flo
     axes = sample.T @ vectors[:, order] / np.sqrt(values[order])
     largest = np.abs(axes).argmax(axis=0)
     return np.asarray(centred @ (axes * np.sign(axes[largest, np.arange(axes.shape[1])])))
-
-
-def means_inside(embedding: Float[Tensor, "1 c g g"], frame: Frame, cells: int) -> Float[Tensor, "c cells cells"]:
-    """Means of an embedding over equal parts of the picture, cells x cells of them; the frame's padding is left out.
-
-    What a part covers of a sample of the embedding counts as much as it covers.
-    """
-    side = embedding.shape[-1]
-    down, right = (_shares(extent * side / frame.side, side, cells).to(embedding) for extent in frame.resized)
-    return torch.einsum("iy,cyx,jx->cij", down, embedding[0], right)
-
-
-def _shares(extent: float, side: int, cells: int) -> Float[Tensor, "cells side"]:
-    """How much each of the samples belongs to each of the equal parts of what lies before `extent`; rows add up to 1."""
-    edges = torch.linspace(0, extent, cells + 1, dtype=torch.float64)[:, None]
-    samples = torch.arange(side, dtype=torch.float64)
-    covered = (torch.minimum(edges[1:], samples + 1) - torch.maximum(edges[:-1], samples)).clamp(min=0)
-    return covered / covered.sum(dim=1, keepdim=True)
 
 
 def _pictures(image: Image) -> list[Image]:

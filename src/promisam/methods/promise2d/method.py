@@ -35,10 +35,10 @@ from promisam.methods.promise2d.official import official_loss, split_official
 from promisam.methods.promise2d.pattern_shift import PatternShift
 from promisam.methods.promise2d.point_modules import PointModule, point_module
 from promisam.methods.promise2d.slots import slot_labels
-from promisam.methods.promise2d.taps import TAPS, default_taps, tap_shapes
 from promisam.sam.frame import Frame
 from promisam.sam.model import Sam, fingerprint
 from promisam.sam.picture import device_of, encoder_precision, framed, frozen, prompt_tensors
+from promisam.sam.taps import TAPS, default_taps, tap_shapes
 from promisam.spatial.users import random_points
 from promisam.training.augmentation import Augmentation, mirrored_axes
 from promisam.training.contract import Arrays, Released
