@@ -6,13 +6,15 @@ from promisam.core.image import Image
 from promisam.core.prompts import PromptKind, Prompts
 from promisam.core.scores import Scores, to_segmentation
 from promisam.core.segmentation import Segmentation
-from promisam.core.segmenter import Encoded, Segmenter, check_ndim, check_prompts, predict
+from promisam.core.segmenter import Encoded, Explains, Explanation, Segmenter, check_ndim, check_prompts, predict
 from promisam.core.window import PRESETS, Levels, Window
 
 __all__ = [
     "PRESETS",
     "Encoded",
     "Example",
+    "Explains",
+    "Explanation",
     "Grid",
     "Image",
     "Labelled",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from promisam.core.errors import GeometryError, GridMismatch, InvalidPrompt, UnsupportedPrompt
@@ -64,6 +65,33 @@ class Segmenter(Protocol):
 
     def decode(self, encoded: Any, prompts: Prompts) -> Scores:  # noqa: ANN401 - each method has its own Encoded
         """Scores on the grid of the encoded image."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """How a method came to its own answer, and how far it trusts it: for a person who decides what to look at first.
+
+    Attributes:
+        confidence: the Dice that it expects to reach, 0..1, the mean over its classes.
+        flags: what a person should know, in a few words each; empty where nothing stands out.
+        measures: what the confidence was made of, by name.
+        prompts: what the network was asked, one value for each part of an object, `target` its class: to be shown, edited and
+            given back.
+    """
+
+    confidence: float
+    flags: tuple[str, ...] = ()
+    measures: Mapping[str, float] = field(default_factory=dict)
+    prompts: tuple[Prompts, ...] = ()
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """What an automatic method may offer beside `Segmenter`."""
+
+    def explain(self, encoded: Any) -> Explanation:  # noqa: ANN401 - each method has its own Encoded
+        """Of the answer that `decode` gives without prompts."""
         ...
 
 

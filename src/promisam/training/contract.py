@@ -7,7 +7,7 @@ training sample from them (a random crop, random prompts). `loss` takes a batch 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from promisam.core import Grid, Labelled, Prompts, Scores, Segmenter, Task
+from promisam.core import Grid, Image, Labelled, Prompts, Scores, Segmenter, Task
 from promisam.training.recipe import Recipe
 
 Arrays = Mapping[str, np.ndarray]
@@ -77,6 +77,39 @@ class Trainable(Segmenter, Protocol):
 
         One without prompts for an automatic method, which answers all classes at once.
         """
+        ...
+
+
+Said = Callable[[str, int, int | None], None]
+"""Told of what is being done, how much of it is, and of how much (None where that is not known)."""
+
+
+@runtime_checkable
+class FewShot(Segmenter, Protocol):
+    """A method that remembers a few labelled images, the supports, and is not trained.
+
+    It is made as `Kind(sam, config, task)`, like a trainable one; before `learn` or a checkpoint it raises `NotFitted`.
+    """
+
+    few_shot: ClassVar[bool]
+    """True: what tells such methods from others."""
+
+    @property
+    def task(self) -> Task | None:
+        """What it is to segment."""
+        ...
+
+    @property
+    def network(self) -> nn.Module:
+        """All that is remembered and saved, as buffers, and nothing of the SAM."""
+        ...
+
+    def learn(self, supports: Sequence[Labelled], others: Iterable[Image], generator: torch.Generator, said: Said) -> None:
+        """Remember the supports, and what other, unlabelled images of the same kind look like."""
+        ...
+
+    def make_room(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Have a network with tensors of these names and shapes, into which a checkpoint is then read."""
         ...
 
 
