@@ -10,18 +10,31 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from promisam.cli.fit_few_shot import fit_few_shot
 from promisam.cli.progress import training_bars
 from promisam.cli.settings import settings
 from promisam.cli.stopping import stopping
+from promisam.core.errors import InvalidConfig
 
 if TYPE_CHECKING:
+    from promisam.runs.fit import Request
     from promisam.training.loop import Stopped
 
 
 def fit(
-    method: Annotated[str, typer.Argument(help="What to train: promise2d, unet, or package.module:Class.")],
-    dataset: Annotated[Path, typer.Argument(help="A folder with images/ and masks/, nnU-Net or MSD data, a CSV, a datalist.")],
+    method: Annotated[str, typer.Argument(help="What to train: promise2d, unet, sam_mpa, or package.module:Class.")],
     out: Annotated[Path, typer.Option("--output", "-o", metavar="RUN", help="The run folder to write.")],
+    dataset: Annotated[
+        Path | None,
+        typer.Argument(show_default=False, help="A folder with images/ and masks/, nnU-Net or MSD data, a CSV, a datalist."),
+    ] = None,
+    support: Annotated[
+        Path | None, typer.Option(metavar="DATASET", help="The few labelled images of a few-shot method (sam_mpa).")
+    ] = None,
+    images: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FOLDER", help="Images without labels, for a few-shot method; may be repeated."),
+    ] = None,
     option: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="An option; may be repeated.")] = None,
     config: Annotated[Path | None, typer.Option(metavar="YAML", help="A file of options; --set comes over it.")] = None,
     label: Annotated[list[int] | None, typer.Option(min=1, help="Learn this label only; may be repeated.")] = None,
@@ -39,27 +52,63 @@ def fit(
 ) -> None:
     """Train a method on your labels. The checkpoint is chosen on held-out validation cases, never on test cases.
 
+    A few-shot method is not trained: it remembers all of DATASET and looks at the images without labels
+    (promisam fit sam_mpa --support DATASET --images FOLDER -o RUN).
+
     Runs unchanged under torchrun and SLURM. Stopped at any moment, --resume goes on to the same result: after Ctrl-C or
     SIGTERM from the last step, after anything else from the last validation.
     """
-    from promisam.runs.fit import Request
+    from promisam.runs import few_shot, fit
+    from promisam.store import Source, find_method, is_few_shot
+
+    options = settings(config, option or [])
+    source = Source(weights, device, like, offline=offline)
+    labels, typed = tuple(label or ()), tuple(sys.argv)
+    if is_few_shot(find_method(method)[0]):
+        _check_few_shot(method, dataset, support, keep)
+        data, others = _given(dataset or support), tuple(images or ())
+        asked = few_shot.Request(method, data, out, others, labels, group_by, split, options, source, resume, typed)
+        fit_few_shot(asked, as_json=as_json)
+        return
+    _check_trained(method, support, images)
+    _train(
+        fit.Request(method, _given(dataset), out, labels, group_by, split, options, source, keep, resume, typed),
+        as_json=as_json,
+    )
+
+
+def _given(dataset: Path | None) -> Path:
+    """The data set, which must be there."""
+    if dataset is None:
+        raise typer.BadParameter("Missing argument 'DATASET'.")
+    return dataset
+
+
+def _check_few_shot(method: str, dataset: Path | None, support: Path | None, keep: Path | None) -> None:
+    """Refuse, for a few-shot method, two data sets and what would do nothing."""
+    if dataset is not None and support is not None:
+        raise InvalidConfig(
+            f"DATASET {dataset} and --support {support}", expected="one of the two", do="Name the labelled images once."
+        )
+    if keep is not None:
+        raise InvalidConfig(f"--keep for {method}, which keeps nothing", expected="no --keep", do="Leave it out.")
+
+
+def _check_trained(method: str, support: Path | None, images: list[Path] | None) -> None:
+    """Refuse, for a method that is trained, the options of few-shot methods."""
+    given = [name for name, value in (("--support", support), ("--images", images)) if value]
+    if given:
+        raise InvalidConfig(
+            f"{' and '.join(given)} for {method}, which is no few-shot method",
+            expected="a DATASET to train on",
+            do=f"Write promisam fit {method} DATASET -o RUN.",
+        )
+
+
+def _train(request: Request, *, as_json: bool) -> None:
     from promisam.runs.fit import fit as run
     from promisam.runs.processes import Processes
-    from promisam.store import Source
 
-    request = Request(
-        method=method,
-        data=dataset,
-        out=out,
-        labels=tuple(label or ()),
-        group_by=group_by,
-        split=split,
-        options=settings(config, option or []),
-        source=Source(weights, device, like, offline=offline),
-        keep=keep,
-        resume=resume,
-        command=tuple(sys.argv),
-    )
     first = Processes.here().rank == 0
     end: Stopped | None = None
     worked = False
@@ -73,7 +122,7 @@ def fit(
         if end is None:
             stop.end(visible=first)
     if first and end is not None:
-        _print_end(out, end, worked=worked, as_json=as_json)
+        _print_end(request.out, end, worked=worked, as_json=as_json)
 
 
 def _print_end(out: Path, end: Stopped, *, worked: bool, as_json: bool) -> None:

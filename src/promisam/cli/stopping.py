@@ -46,6 +46,16 @@ class Stopping:
             return self._asked
         return self._asked
 
+    def pause(self) -> None:
+        """To be called between two steps of work that leaves nothing behind when it ends here.
+
+        Raises:
+            KeyboardInterrupt: if it is to stop.
+        """
+        self._begun = True
+        if self._asked:
+            raise KeyboardInterrupt
+
     def end(self, *, visible: bool = True) -> None:
         """Say that it stopped and leave with status 2, if it was to stop; to be called when the events are closed."""
         if self._asked:

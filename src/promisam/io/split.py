@@ -48,6 +48,8 @@ def split_cases(
     seed: int = 0,
     file: str | Path | None = None,
     fold: int = 0,
+    *,
+    hold_out: bool = True,
 ) -> Split:
     """Divide cases as a file says, else as the data set says, else at random by groups.
 
@@ -59,6 +61,7 @@ def split_cases(
         file: JSON `{"train": [names], "val": [...], "test": [...]}`, a list of such objects (one per fold), or a CSV with the
             columns name and split.
         fold: which of several folds is validated with.
+        hold_out: whether val is held out of train where only the latter is given.
 
     Raises:
         InvalidConfig: for names that do not exist or stand there twice, unknown parts, impossible ratios, and too few groups.
@@ -66,9 +69,11 @@ def split_cases(
     """
     shares = _shares(ratios)
     if file is not None:
-        return _given(cases, _from_file(Path(file), [name for name, _, _ in cases], fold), shares, seed, f"the file {file}")
+        told = _from_file(Path(file), [name for name, _, _ in cases], fold)
+        return _given(cases, told, shares, seed, f"the file {file}", hold_out=hold_out)
     if any(split for _, _, split in cases):
-        return _given(cases, _from_column(cases, fold), shares, seed, "the data set" + _of_fold(cases, fold))
+        where = "the data set" + _of_fold(cases, fold)
+        return _given(cases, _from_column(cases, fold), shares, seed, where, hold_out=hold_out)
     groups = _groups(cases)
     parts = _deal(groups, shares, seed)
     kind = f"{len(groups)} groups" if len(groups) < len(cases) else "no groups known"
@@ -121,7 +126,13 @@ def _deal(groups: Mapping[tuple[str, str], list[str]], shares: Sequence[float], 
 
 
 def _given(
-    cases: Sequence[Entry], parts: Mapping[str, tuple[str, ...]], shares: Sequence[float], seed: int, where: str
+    cases: Sequence[Entry],
+    parts: Mapping[str, tuple[str, ...]],
+    shares: Sequence[float],
+    seed: int,
+    where: str,
+    *,
+    hold_out: bool,
 ) -> Split:
     train, val, test = (parts.get(part, ()) for part in PARTS)
     how = f"as {where} says"
@@ -129,7 +140,7 @@ def _given(
         raise InvalidConfig(
             f"{where}, which puts no case into train", expected="cases to train on", do="Correct the split, or leave it out."
         )
-    if not val:
+    if not val and hold_out:
         held = _deal(_groups([case for case in cases if case[0] in set(train)]), (*shares[:2], 0.0), seed)
         train, val = held["train"], held["val"]
         how += f"; val was held out of its train by groups, at random with seed {seed}, {shares[0]:g}:{shares[1]:g}"

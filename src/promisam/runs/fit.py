@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from lightning_fabric import Fabric
 
@@ -19,7 +18,8 @@ from promisam.runs.claim import LOCK, claimed
 from promisam.runs.log import Log
 from promisam.runs.processes import Processes
 from promisam.runs.record import NAME, DataRecord, RunRecord, commit, read_record, versions
-from promisam.store import Source, check_names, check_options, choose_device, create, find_method, is_trainable
+from promisam.runs.same import check_same, plain
+from promisam.store import Source, check_names, check_options, choose_device, create, find_method, is_few_shot, is_trainable
 from promisam.training.checkpoint import Header, read_state
 from promisam.training.contract import Trainable
 from promisam.training.kept import Kept
@@ -115,7 +115,7 @@ def _fitted(
     record = _record(request, header, recipe, data, split, fabric)
     if resume:
         before = read_record(request.out)
-        _check_same(record, before)
+        check_same(record, before, free=FREE)
         record = before
     elif fabric.is_global_zero:
         record.write(request.out)
@@ -154,9 +154,8 @@ def _options(request: Request) -> tuple[dict[str, object], Recipe]:
     """
     kind, config_type = find_method(request.method)
     if not is_trainable(kind):
-        raise InvalidConfig(
-            f"the method {request.method}, which does not learn", expected="a trainable method", do="Use it as it is."
-        )
+        do = f"Give it supports: promisam fit {request.method} --support DATASET." if is_few_shot(kind) else "Use it as it is."
+        raise InvalidConfig(f"the method {request.method}, which does not learn", expected="a trainable method", do=do)
     own = {name: value for name, value in request.options.items() if name in config_type.model_fields}
     rest = {name: value for name, value in request.options.items() if name not in own}
     check_names(request.options, config_type, Recipe)
@@ -221,7 +220,7 @@ def _record(request: Request, header: Header, recipe: Recipe, data: ExampleSet, 
         method=header.method,
         options=dict(header.options),
         training=recipe.model_dump(),
-        task=_plain(asdict(header.task)),
+        task=plain(asdict(header.task)),
         backbone=None if header.backbone is None else asdict(header.backbone),
         data=DataRecord(
             path=str(request.data.resolve()),
@@ -242,37 +241,3 @@ def _record(request: Request, header: Header, recipe: Recipe, data: ExampleSet, 
         versions=versions(),
         commit=commit(),
     )
-
-
-def _check_same(now: RunRecord, before: RunRecord) -> None:
-    """Refuse to go on with other choices than those that a run was begun with."""
-    for what in ("method", "options", "training", "task", "backbone"):
-        then, asked = (_without(_plain(getattr(record, what)), FREE) for record in (before, now))
-        if then != asked:
-            raise InvalidConfig(
-                f"a run that was begun with other {what}: {_difference(then, asked)}",
-                expected="the choices that stand in its run.json",
-                do="Begin a new run in another folder.",
-            )
-    if now.data.split != before.data.split or now.data.content != before.data.content:
-        raise InvalidConfig(
-            "a run that was begun with other cases", expected="the very data and split", do="Begin a new run in another folder."
-        )
-
-
-def _without(value: Any, names: Sequence[str]) -> Any:  # noqa: ANN401 - JSON values
-    return {name: inner for name, inner in value.items() if name not in names} if isinstance(value, dict) else value
-
-
-def _difference(before: Any, now: Any) -> str:  # noqa: ANN401 - JSON values
-    if isinstance(before, Mapping) and isinstance(now, Mapping):
-        names = [name for name in {**before, **now} if _plain(before.get(name)) != _plain(now.get(name))]
-        return ", ".join(f"{name} {before.get(name)!r}, now {now.get(name)!r}" for name in names)
-    return f"{before!r}, now {now!r}"
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON values
-    """Tuples as lists, as JSON knows them."""
-    if isinstance(value, Mapping):
-        return {name: _plain(inner) for name, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, tuple | list) else value

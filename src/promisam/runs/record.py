@@ -36,6 +36,8 @@ class DataRecord:
         images: fingerprint by case of the image's files alone; empty in older records, like the two below.
         groups: group by case, where there is one.
         channels: names of the images' channels, where the data set names them.
+        unlabelled: images that were looked at without labels: fingerprint by path of the first file.
+        unread: why others could not be read, by path.
     """
 
     path: str
@@ -50,6 +52,8 @@ class DataRecord:
     images: Mapping[str, str] = field(default_factory=dict)
     groups: Mapping[str, str] = field(default_factory=dict)
     channels: tuple[str, ...] = ()
+    unlabelled: Mapping[str, str] = field(default_factory=dict)
+    unread: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

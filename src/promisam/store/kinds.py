@@ -98,6 +98,11 @@ def is_trainable(kind: Any) -> bool:  # noqa: ANN401 - a class that keeps a prot
     return hasattr(kind, "recipe")
 
 
+def is_few_shot(kind: Any) -> bool:  # noqa: ANN401 - a class that keeps a protocol
+    """Whether a method remembers labelled images in place of being trained."""
+    return bool(getattr(kind, "few_shot", False))
+
+
 def uses_sam(kind: Any) -> bool:  # noqa: ANN401 - a class that keeps a protocol
     """Whether a method stands on a SAM; all do, unless they say otherwise."""
     return bool(getattr(kind, "uses_sam", True))

@@ -10,7 +10,7 @@ from promisam.core import Segmenter
 from promisam.core.errors import NotFitted
 from promisam.spatial.slices import SliceWise
 from promisam.store.backbone import Device, Report, Source
-from promisam.store.kinds import check_options, find_method, is_trainable
+from promisam.store.kinds import check_options, find_method, is_few_shot, is_trainable
 from promisam.store.trained import checkpoint_of, open_trained
 
 
@@ -46,7 +46,7 @@ def load(
     Raises:
         WeightsError: for weights that are unknown, damaged, unsafe or foreign.
         InvalidConfig: for an unknown method, option or device, or a frame that the network cannot have.
-        NotFitted: for a method that must be trained first.
+        NotFitted: for a method that must be trained, or be given supports, first.
     """
     source = Source(weights, device, like, side, offline, cache, report)
     trained = checkpoint_of(method)
@@ -56,6 +56,12 @@ def load(
     else:
         kind, config_type = find_method(str(method))
         options = check_options(config_type, config or {})
+        if is_few_shot(kind):
+            raise NotFitted(
+                f"the method {method} without supports",
+                expected="a run folder that `promisam fit` made",
+                do=f"promisam fit {method} --support DATASET --images FOLDER -o RUN, then give RUN as the method.",
+            )
         if is_trainable(kind):
             raise NotFitted(
                 f"the method {method} without training",

@@ -13,9 +13,9 @@ from promisam import __version__
 from promisam.core import Task
 from promisam.core.errors import InvalidConfig, WeightsError
 from promisam.store.backbone import Source, choose_device
-from promisam.store.kinds import check_options, find_method, is_trainable, uses_sam
-from promisam.training.checkpoint import Backbone, Header, read_header, read_into
-from promisam.training.contract import Trainable
+from promisam.store.kinds import check_options, find_method, is_few_shot, is_trainable, uses_sam
+from promisam.training.checkpoint import Backbone, Header, read_header, read_into, read_shapes
+from promisam.training.contract import FewShot, Trainable
 from promisam.training.loop import MODEL
 
 SAM = "sam.safetensors"  # beside a checkpoint that stands on a SAM of its own
@@ -39,33 +39,37 @@ def checkpoint_of(method: str | Path) -> Path | None:
     return path if path.is_file() else None
 
 
-def create(method: str, task: Task, source: Source, config: Mapping[str, object], seed: int = 0) -> tuple[Trainable, Header]:
-    """A method with a new network, ready to be trained, and what its checkpoint says of it.
+def create(method: str, task: Task, source: Source, config: Mapping[str, object], seed: int = 0) -> tuple[Any, Header]:
+    """A method that is to learn, and what its checkpoint says of it.
 
     Args:
         method: a name in `METHODS`, or "package.module:Class".
         task: what it is to learn.
         source: of the SAM, if the method stands on one.
         config: options of the method.
-        seed: of the network's first weights.
+        seed: of a network's first weights.
+
+    Returns:
+        A `Trainable` with a new network on its device, or a `FewShot` that remembers nothing yet.
 
     Raises:
         InvalidConfig: for an unknown method or option, or a method that does not learn.
     """
     kind, config_type = find_method(method)
-    if not is_trainable(kind):
-        raise InvalidConfig(f"the method {method}, which does not learn", expected="a trainable method", do="Use it as it is.")
+    if not (is_trainable(kind) or is_few_shot(kind)):
+        raise InvalidConfig(f"the method {method}, which does not learn", expected="one that learns", do="Use it as it is.")
     options = check_options(config_type, config)
     sam, backbone = source.sam() if uses_sam(kind) else (None, None)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        found: Trainable = kind(sam, options, task)
-    found.network.to(choose_device(source.device))
+        found: Trainable | FewShot = kind(sam, options, task)
+    if is_trainable(kind):
+        found.network.to(choose_device(source.device))
     return found, Header(method, options.model_dump(mode="json"), task, backbone, __version__)
 
 
-def open_trained(path: Path, source: Source, config: Mapping[str, object]) -> Trainable:
-    """The method in a checkpoint, on the SAM that it was trained on.
+def open_trained(path: Path, source: Source, config: Mapping[str, object]) -> Trainable | FewShot:
+    """The method in a checkpoint, on the SAM that it was made on.
 
     Args:
         path: of the checkpoint.
@@ -90,11 +94,14 @@ def open_trained(path: Path, source: Source, config: Mapping[str, object]) -> Tr
                 do=f"Give --weights {header.backbone.name}, or train on {given.name}.",
             )
     with torch.random.fork_rng():
-        found: Trainable = kind(sam, options, header.task)
+        found: Any = kind(sam, options, header.task)
+    if is_few_shot(kind):
+        found.make_room(read_shapes(path))
     found.network.to(choose_device(source.device))
     read_into(path, found.network)
     found.network.eval()
-    return found
+    opened: Trainable | FewShot = found
+    return opened
 
 
 def _same(backbone: Backbone, source: Source, folder: Path) -> Source:

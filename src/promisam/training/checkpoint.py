@@ -104,6 +104,19 @@ def read_header(path: Path) -> Header:
     )
 
 
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of a checkpoint's tensors, by name.
+
+    Raises:
+        WeightsError: for a file that cannot be read.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"{path} ({error})", expected="a complete checkpoint", do="Make or copy it again.") from None
+
+
 def read_into(path: Path, network: nn.Module) -> None:
     """Copy a checkpoint's tensors into a network's own, every one in its place and none left over.
 
