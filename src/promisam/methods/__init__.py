@@ -3,5 +3,6 @@
 METHODS: dict[str, str] = {
     "plain_sam": "promisam.methods.plain_sam:PlainSam",
     "promise2d": "promisam.methods.promise2d:ProMISe2D",
+    "sam_mpa": "promisam.methods.sam_mpa:SamMPA",
     "unet": "promisam.methods.unet:UNet",
 }

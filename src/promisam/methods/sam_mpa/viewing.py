@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,7 +19,6 @@ from promisam.sam.pooling import means_inside
 from promisam.sam.taps import default_taps
 
 POOLED = 4  # parts to a side that the embedding is averaged over, to compare whole pictures
-APPEARANCE = 8  # numbers of a place beside the network's features
 _BLUR = 5  # places to a side
 
 
@@ -31,15 +30,21 @@ class View:
         grid: of the picture.
         frame: how it sits in the model's frame.
         embedding: of the image encoder.
-        features: after several blocks and after the last, at the places of the embedding that the picture covers.
+        features: after several blocks and after the last, at the places of the embedding that the picture covers; None where
+            they are no longer needed.
         appearance: colour against the picture's own, and position, at the same places.
     """
 
     grid: Grid
     frame: Frame
     embedding: Float[Tensor, "1 c g g"]
-    features: Float[Tensor, "f v u"]
+    features: Float[Tensor, "f v u"] | None
     appearance: Float[Tensor, "a v u"]
+
+    @property
+    def lean(self) -> View:
+        """Without the features, which take most of the memory."""
+        return replace(self, features=None)
 
     @property
     def pooled(self) -> Float[Tensor, " p"]:
