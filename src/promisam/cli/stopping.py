@@ -94,3 +94,20 @@ def stopping() -> Iterator[Stopping]:
         yield stop
     finally:
         stop.restore()
+
+
+@contextmanager
+def ending() -> Iterator[None]:
+    """SIGTERM ends work as Ctrl-C does, so that what was begun is put in order."""
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

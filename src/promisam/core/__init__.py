@@ -6,7 +6,17 @@ from promisam.core.image import Image
 from promisam.core.prompts import PromptKind, Prompts
 from promisam.core.scores import Scores, to_segmentation
 from promisam.core.segmentation import Segmentation
-from promisam.core.segmenter import Encoded, Explains, Explanation, Segmenter, check_ndim, check_prompts, predict
+from promisam.core.segmenter import (
+    Encoded,
+    Explains,
+    Explanation,
+    Segmenter,
+    answer,
+    check_ndim,
+    check_prompts,
+    encode,
+    predict,
+)
 from promisam.core.window import PRESETS, Levels, Window
 
 __all__ = [
@@ -27,8 +37,10 @@ __all__ = [
     "Task",
     "Unit",
     "Window",
+    "answer",
     "check_ndim",
     "check_prompts",
+    "encode",
     "predict",
     "to_segmentation",
 ]

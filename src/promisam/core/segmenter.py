@@ -102,11 +102,24 @@ def predict(method: Segmenter, image: Image, *prompts: Prompts, names: tuple[str
         GeometryError: when the method and the image have different numbers of axes.
         PromisamError: what the method raises for unusable prompts.
     """
+    return answer(method, encode(method, image, *prompts), *prompts, names=names)
+
+
+def encode(method: Segmenter, image: Image, *prompts: Prompts) -> Any:  # noqa: ANN401 - each method has its own Encoded
+    """The first half of `predict`: an image's encoding, once it is known that the prompts can be answered on it.
+
+    Raises:
+        PromisamError: as of `predict`.
+    """
     check_ndim(method, image.grid)
-    asked = prompts or (Prompts(image.grid),)
-    for one in asked:
+    for one in prompts or (Prompts(image.grid),):
         method.check(image.grid, one)
-    encoded = method.encode(method.prepare(image))
+    return method.encode(method.prepare(image))
+
+
+def answer(method: Segmenter, encoded: Any, *prompts: Prompts, names: tuple[str, ...] = ()) -> Segmentation:  # noqa: ANN401
+    """The second half of `predict`: what the method makes of an image that it has encoded."""
+    asked = prompts or (Prompts(encoded.grid),)
     return to_segmentation((method.decode(encoded, one) for one in asked), names or (() if prompts else method.classes))
 
 

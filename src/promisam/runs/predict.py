@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from promisam.core import Grid, Segmentation, Segmenter, predict
+from promisam.core import Explanation, Grid, Segmentation, Segmenter, answer, encode
 from promisam.core.errors import GeometryError, InvalidConfig, PromisamError, UnwritableOutput
 from promisam.io import Input, NamedPrompts, aimed, check_writable, folders_of, read_prompts, write
 from promisam.io.atomic import full_suffix
 from promisam.io.digest import file_digest
 from promisam.io.formats import BY_SUFFIX
+from promisam.runs.explained import BY_HAND, TABLE, write_explained, write_overview
+from promisam.runs.explaining import explainer
 from promisam.runs.predictions import REPORT, Book, Done, Maker
 from promisam.runs.seen import Marks
 
@@ -51,6 +53,11 @@ class Shard:
     def report(self) -> str:
         """Name of its report."""
         return REPORT if self.of == 1 else f"predictions_{self.index}_of_{self.of}.json"
+
+    @property
+    def table(self) -> str:
+        """Name of its table of explanations."""
+        return TABLE if self.of == 1 else f"report_{self.index}_of_{self.of}.csv"
 
     def names(self, inputs: Mapping[str, Input]) -> list[str]:
         """Its inputs, in order."""
@@ -103,7 +110,7 @@ def predict_folder(
     shard: Shard | None = None,
     prompts: Path | None = None,
     mark: Callable[[Input], Marks] = lambda _one: Marks(),
-) -> Iterator[Done]:
+) -> Generator[Done]:
     """Segment every image of the shard; yields what became of each, and keeps a report beside the masks.
 
     What earlier reports said of masks that are skipped, or of other images, is kept. After an interruption the report tells
@@ -122,46 +129,55 @@ def predict_folder(
     """
     part = shard or Shard()
     place.check(inputs)
-    return _worked(_Work(methods, place, prompts), [inputs[name] for name in part.names(inputs)], place.book(part.report), mark)
+    book = place.book(part.report)
+    work = Work(methods, place, prompts, mark, book)
+    return recorded((work.row(inputs[name]) for name in part.names(inputs)), book, part)
 
 
-def _worked(work: _Work, inputs: Sequence[Input], book: Book, mark: Callable[[Input], Marks]) -> Iterator[Done]:
+def recorded(rows: Iterator[Done], book: Book, part: Shard | None = None) -> Generator[Done]:
+    """The rows, each noted in the report, and in the end what is made of them all, also after an interruption."""
+    made: list[Done] = []
     try:
-        for one in inputs:
-            seen = mark(one)
-            known = Done(
-                str(one.path.parent.resolve() / one.path.name),
-                "",
-                "",
-                trained_on=seen.trained not in ("", "name alone"),
-                trained_by=seen.trained,
-                validated_on=seen.validated not in ("", "name alone"),
-            )
-            row = work.row(one, known, book)
+        for row in rows:
             book.add(row)
+            made.append(row)
             yield row
     finally:
         book.write()
+        write_overview(book.path.parent, (part or Shard()).table, made)
 
 
 @dataclass(frozen=True)
-class _Work:
+class Work:
+    """What becomes of one image after another.
+
+    Attributes:
+        methods: by the number of axes of the images that they take.
+        place: where the masks go.
+        prompts: a folder of prompt files.
+        mark: what tells whether the method has seen an image before.
+        book: what earlier reports say of masks that are there.
+    """
+
     methods: Mapping[int, Segmenter]
     place: Place
     prompts: Path | None
+    mark: Callable[[Input], Marks]
+    book: Book
 
-    def row(self, one: Input, known: Done, book: Book) -> Done:
-        """What becomes of one input."""
+    def row(self, one: Input) -> Done:
+        """Segment one input, unless it is done."""
         begun = time.perf_counter()
+        known = known_of(one, self.mark(one))
         targets = [self.place.out / f"{one.name}{suffix}" for suffix in _suffixes(one.path)]
         there = next((target for target in targets if target.exists()), None)
         try:
             if there is not None and not self.place.overwrite:
                 self._check_inside(there)
-                return book.skipped(self._to(known, there), there)
-            target = self._segment(one)
-            made = self._to(known, target)
-            return replace(made, status="done", seconds=round(time.perf_counter() - begun, 3), sha256=file_digest(target))
+                return self.book.skipped(self._to(known, there), there)
+            target, made = self._segment(one, known)
+            seconds = round(time.perf_counter() - begun, 3)
+            return replace(self._to(made, target), status="done", seconds=seconds, sha256=file_digest(target))
         except (PromisamError, OSError, MemoryError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and type(error).__name__ != "OutOfMemoryError":  # torch's own
                 raise
@@ -172,17 +188,34 @@ class _Work:
     def _to(self, row: Done, target: Path) -> Done:
         return replace(row, output=str(target), mask=target.relative_to(self.place.out).as_posix())
 
-    def _segment(self, one: Input) -> Path:
+    def _segment(self, one: Input, known: Done) -> tuple[Path, Done]:
+        """Write the mask of an image, and before it what explains it; the row says what the method thinks of it."""
         image = one.read()
         method = self._method(one, image.grid)
         target = self.place.out / f"{one.name}{_suffix(one.path, image.grid)}"
         self._check_inside(target)
         check_writable(target, image.grid, source=one.path)
-        named = [] if self.prompts is None else read_prompts(self.prompts / f"{one.name}.json", image.grid)
-        named = aimed(named, method.classes)
-        found = predict(method, image, *(each.prompts for each in named), names=tuple(each.name for each in named))
+        named = self._given(one, method, image.grid)
+        given = [each.prompts for each in named]
+        shown = method.prepare(image)
+        encoded = encode(method, shown, *given)
+        found = answer(method, encoded, *given, names=tuple(each.name for each in named))
+        explain = explainer(method)
+        told = explain(encoded, found) if explain is not None and not given else None
+        if explain is not None:
+            write_explained(self.place.out, one.name, shown, found, told, given)
+            known = _explained(known, told)
         write(target, _by_class(found, named, method.classes), source=one.path)
-        return target
+        return target, known
+
+    def _given(self, one: Input, method: Segmenter, grid: Grid) -> list[NamedPrompts]:
+        """Prompts by hand; a method that needs none answers the images without a file by itself."""
+        if self.prompts is None:
+            return []
+        file = self.prompts / f"{one.name}.json"
+        if method.automatic and self.prompts.is_dir() and not file.exists():
+            return []
+        return aimed(read_prompts(file, grid), method.classes)
 
     def _method(self, one: Input, grid: Grid) -> Segmenter:
         method = self.methods.get(grid.ndim)
@@ -202,6 +235,25 @@ class _Work:
                 expected="names of cases that stay in the folder",
                 do="Give the cases names, such as a column id in the table.",
             )
+
+
+def known_of(one: Input, seen: Marks) -> Done:
+    """A row that says no more than what an image is, and whether it was seen before."""
+    return Done(
+        str(one.path.parent.resolve() / one.path.name),
+        "",
+        "",
+        trained_on=seen.trained not in ("", "name alone"),
+        trained_by=seen.trained,
+        validated_on=seen.validated not in ("", "name alone"),
+    )
+
+
+def _explained(row: Done, told: Explanation | None) -> Done:
+    if told is None:
+        return replace(row, flags=(BY_HAND,))
+    measures = {name: float(value) for name, value in told.measures.items()}
+    return replace(row, confidence=float(told.confidence), flags=tuple(told.flags), measures=measures)
 
 
 def _by_class(found: Segmentation, named: Sequence[NamedPrompts], classes: Sequence[str]) -> Segmentation:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from promisam.io.digest import file_digest
 REPORT = "predictions.json"
 UNKNOWN = "unknown"
 _REPORTS = "predictions*.json"
-_EVERY = 5.0  # seconds between two writes of a report that grows
+_SHARE = 0.05  # of the time may go into writing a report that grows
 _SHOWN = 12  # characters of a fingerprint in a message
 
 
@@ -67,6 +67,9 @@ class Done:
         mask: name of the mask in the folder of the report.
         sha256: of the mask's file.
         made_by: identity of what made the mask, where it is not what the head of the report names.
+        confidence: the Dice that the method expects to have reached, where it says so.
+        flags: what a person should know of the mask.
+        measures: what the confidence was made of.
     """
 
     image: str
@@ -80,6 +83,9 @@ class Done:
     mask: str = ""
     sha256: str = ""
     made_by: str = ""
+    confidence: float | None = None
+    flags: tuple[str, ...] = ()
+    measures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -118,8 +124,13 @@ def _read(path: Path) -> Report | None:
         return None
     head = told.get("checkpoint")
     maker = Maker(**_known(Maker, head)) if isinstance(head, dict) and "method" in head else None
-    read = [Done(**_known(Done, row)) for row in rows]
+    read = [row_of(row) for row in rows]
     return Report(path, maker, tuple(replace(row, mask=row.mask or Path(row.output).name) for row in read))
+
+
+def row_of(told: Mapping[str, Any]) -> Done:
+    """A row from its JSON values; those of a newer version are passed over."""
+    return Done(**_known(Done, told))
 
 
 def _is_row(row: object) -> bool:
@@ -127,8 +138,8 @@ def _is_row(row: object) -> bool:
 
 
 def _known(kind: type[Done] | type[Maker], told: Mapping[str, Any]) -> dict[str, Any]:
-    names = {field.name for field in fields(kind)}
-    return {name: value for name, value in told.items() if name in names}
+    names = {one.name for one in fields(kind)}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in told.items() if name in names}
 
 
 class Book:
@@ -149,8 +160,8 @@ class Book:
             raise UnwritableOutput(
                 f"{self.path}, which is no report of promisam", expected="a folder for masks", do="Choose another folder."
             )
-        self._rows = {_case(row): self._foreign(row, own) for row in own.rows if _there(row, folder)} if own else {}
-        self._written = time.monotonic()
+        self._rows = {case_of(row): self._foreign(row, own) for row in own.rows if _there(row, folder)} if own else {}
+        self._written, self._cost = time.monotonic(), 0.0
 
     @property
     def identity(self) -> str:
@@ -192,12 +203,15 @@ class Book:
             validated_on=row.validated_on or old.validated_on,
             sha256=digest,
             made_by=old.made_by,
+            confidence=old.confidence,
+            flags=old.flags,
+            measures=old.measures,
         )
 
     def add(self, row: Done) -> None:
-        """Note a row, and write now and then."""
-        self._rows[_case(row)] = row
-        if time.monotonic() - self._written > _EVERY:
+        """Note a row, and write as often as it costs little: a process that is killed then leaves hardly a mask untold."""
+        self._rows[case_of(row)] = row
+        if time.monotonic() - self._written > self._cost / _SHARE:
             self.write()
 
     def write(self) -> None:
@@ -206,6 +220,7 @@ class Book:
         Raises:
             UnwritableOutput: when the operating system refuses.
         """
+        begun = time.monotonic()
         content = {
             "format": 1,
             "promisam": __version__,
@@ -214,6 +229,7 @@ class Book:
         }
         atomic_text(self.path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
         self._written = time.monotonic()
+        self._cost = self._written - begun
 
     def _foreign(self, row: Done, report: Report | None) -> Done:
         """The row as it reads below this run's head."""
@@ -221,7 +237,7 @@ class Book:
         return replace(row, made_by="" if maker == self.identity else maker)
 
 
-def _case(row: Done) -> str:
+def case_of(row: Done) -> str:
     """Name of the case: of the mask without its suffix, which may not have been known when it failed."""
     return row.mask.removesuffix(full_suffix(row.mask))
 
