@@ -65,3 +65,31 @@ def test_what_is_kept_serves_every_area(area):
         one.network.eval()
         expected = one.encode(image).points_xy
         assert torch.allclose(one.recall(GRID, kept).points_xy, expected, atol=0.1)
+
+
+@pytest.mark.parametrize(("views", "axes"), [(2, (1,)), (4, (0,)), (4, (0, 1))])
+def test_with_mirrored_views_a_mirrored_picture_is_answered_by_the_mirrored_mask(views, axes):
+    def mirrored(array, first=0):
+        return np.ascontiguousarray(np.flip(array, tuple(axis + first for axis in axes)))
+
+    torch.manual_seed(0)
+    method = ProMISe2D(tiny_sam.tiny(), Config(mode="apm+ips", form="light", views=views), Task())
+    tiny_sam.randomise(method.network)
+    pixels = np.random.default_rng(0).integers(0, 255, (3, *GRID.shape)).astype(np.uint8)
+    mask = np.zeros(GRID.shape, bool)
+    mask[4:12, 9:30] = True
+    last = np.array(GRID.shape) - 1.0
+    at = [np.array([10.0, 20.0]), np.array([30.0, 50.0])]
+    turned = [np.where(np.isin([0, 1], axes), last - one, one) for one in at]
+    asked = Prompts(GRID).click(at[0]).click(at[1], False)
+    asked_turned = Prompts(GRID).click(turned[0]).click(turned[1], False)
+    image, other = Image(pixels, GRID), Image(mirrored(pixels, 1), GRID)
+    alone = ProMISe2D(method.sam, Config(mode="apm+ips", form="light"), Task())
+    alone.network.load_state_dict(method.network.state_dict())
+    for prompts, prompts_turned in ((Prompts(GRID), Prompts(GRID)), (asked, asked_turned)):
+        here, there = (
+            method.decode(method.encode(picture), given).logits
+            for picture, given in ((image, prompts), (other, prompts_turned))
+        )
+        assert np.allclose(mirrored(here, 1), there, atol=1e-3)
+        assert not np.allclose(here, alone.decode(alone.encode(image), prompts).logits, atol=1e-2)

@@ -30,6 +30,8 @@ class Config(BaseModel):
             augments at every visit, which costs an encoder pass each).
         flips: axes along which variants are mirrored: letters of "xy", or "none"; "auto" takes both (the release's), but none
             as soon as the name of a class holds the word left or right.
+        views: of a picture that are asked and whose answers are averaged: 1 as released, 2 with its mirror image from left to
+            right, 4 with both kinds and both at once (ours). Each costs an encoder pass. Validation asks the picture alone.
         precision: of the frozen image encoder.
     """
 
@@ -49,6 +51,7 @@ class Config(BaseModel):
     opening: int = Field(0, ge=0, le=31)
     variants: int = Field(4, ge=1)
     flips: str = Field("auto", pattern="^(auto|none|x|y|xy)$")
+    views: Literal[1, 2, 4] = 1
     precision: Literal["float32", "bfloat16"] = "float32"
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -10,8 +9,8 @@ from typing import ClassVar
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
-from torch import Tensor, nn
+from jaxtyping import Float, Float32
+from torch import Tensor
 
 from promisam.core import (
     Grid,
@@ -20,7 +19,6 @@ from promisam.core import (
     PromptKind,
     Prompts,
     Scores,
-    Segmentation,
     Task,
     Window,
     check_ndim,
@@ -31,20 +29,20 @@ from promisam.methods.promise2d.cleaning import opened, smoothed
 from promisam.methods.promise2d.config import Config
 from promisam.methods.promise2d.decoding import decode_shifted
 from promisam.methods.promise2d.distance_loss import distance_loss, signed_distance
+from promisam.methods.promise2d.mirroring import VIEWS, mirrored_back, mirrored_image, mirrored_prompts
+from promisam.methods.promise2d.network import Network
 from promisam.methods.promise2d.official import official_loss, split_official
-from promisam.methods.promise2d.pattern_shift import PatternShift
-from promisam.methods.promise2d.point_modules import PointModule, point_module
+from promisam.methods.promise2d.samples import augmented, drawn_points
 from promisam.methods.promise2d.slots import slot_labels
 from promisam.sam.frame import Frame
 from promisam.sam.model import Sam, fingerprint
 from promisam.sam.picture import device_of, encoder_precision, framed, frozen, prompt_tensors
-from promisam.sam.taps import TAPS, default_taps, tap_shapes
+from promisam.sam.taps import TAPS, default_taps
 from promisam.spatial.users import random_points
 from promisam.training.augmentation import Augmentation, mirrored_axes
 from promisam.training.contract import Arrays, Released
 from promisam.training.losses import bce_dice
 from promisam.training.recipe import Recipe
-from promisam.training.seeds import seed_of
 
 # Milder than the baseline's: the frozen encoder saw none of it. Turning by up to 45 degrees is the release's.
 _AUGMENTATION = Augmentation(rotation=45, scale=0.1, shift=0.06, noise=0.1, blur=0.7)
@@ -59,27 +57,14 @@ class EncodedPicture:
         frame: how it sits in the frame.
         embedding: of the image encoder.
         points_xy: found for each class, in pixels of the frame; None where points are given.
+        mirrored: the same of the picture's mirror images, in the order of `VIEWS`, as many as are asked as well.
     """
 
     grid: Grid
     frame: Frame
     embedding: Float[Tensor, "1 c h w"]
     points_xy: Float[Tensor, "classes n 2"] | None
-
-
-class Network(nn.Module):
-    """All that learns: what shifts the tokens, and what finds points; either may be absent."""
-
-    def __init__(self, sam: Sam, config: Config, classes: int) -> None:
-        super().__init__()
-        shape = sam.mask_decoder.shape
-        self.shift: PatternShift | None = None
-        self.points: PointModule | None = None
-        if config.shifts_tokens:
-            self.shift = PatternShift(shape.width, shape.masks, classes=classes, zero=config.start == "zero")
-        if config.finds_points:
-            widths = [tap.width for tap in tap_shapes(sam.image_encoder, default_taps(sam.image_encoder))]
-            self.points = point_module(config.form, widths, config.points, classes, anchored=config.anchored)
+    mirrored: tuple[EncodedPicture, ...] = ()
 
 
 class ProMISe2D:
@@ -155,18 +140,30 @@ class ProMISe2D:
 
     @torch.no_grad()
     def encode(self, image: Image) -> EncodedPicture:
-        """The image embedding, and the points, where the method finds them."""
+        """The image embedding, and the points, where the method finds them; of mirror images as well, if they are asked."""
         check_ndim(self, image.grid)
-        network = self.network
-        frame, pixels = framed(self.sam, self.prepare(image))
-        embedding, features = self._embed(pixels)
-        points = None if network.points is None else self._found(features, self._area(frame.resized)[None])[0]
-        return EncodedPicture(image.grid, frame, embedding, points)
+        prepared = self.prepare(image)
+        others = tuple(self._encoded(mirrored_image(prepared, axes)) for axes in VIEWS[1 : self.config.views])
+        return replace(self._encoded(prepared), mirrored=others)
 
     @torch.no_grad()
     def decode(self, encoded: EncodedPicture, prompts: Prompts) -> Scores:
         """Without prompts the scores of every class; with them those of the class that is meant."""
         self.check(encoded.grid, prompts)
+        found = [self._answer(encoded, prompts)]
+        for axes, other in zip(VIEWS[1:], encoded.mirrored, strict=False):
+            found.append(mirrored_back(self._answer(other, mirrored_prompts(prompts, axes)), axes))
+        return Scores(np.mean(found, axis=0) if len(found) > 1 else found[0], encoded.grid)
+
+    def _encoded(self, prepared: Image) -> EncodedPicture:
+        network = self.network
+        frame, pixels = framed(self.sam, prepared)
+        embedding, features = self._embed(pixels)
+        points = None if network.points is None else self._found(features, self._area(frame.resized)[None])[0]
+        return EncodedPicture(prepared.grid, frame, embedding, points)
+
+    def _answer(self, encoded: EncodedPicture, prompts: Prompts) -> Float32[np.ndarray, "k y x"]:
+        """Logits on the picture, as one view of it gives them."""
         shift = self._shift(encoded.embedding)
         if prompts.kinds or encoded.points_xy is None:
             given = prompt_tensors(self.sam, encoded.frame, prompts)
@@ -186,7 +183,7 @@ class ProMISe2D:
             shifts = None if shift is None else shift[0]
             logits = decode_shifted(self.sam, encoded.embedding, encoded.points_xy, labels, shifts, self.token)
         restored = encoded.frame.restore(self._cleaned(logits)[None])[0]
-        return Scores(restored.float().cpu().numpy(), encoded.grid)
+        return restored.float().cpu().numpy()
 
     def suggest(self, encoded: EncodedPicture) -> list[Prompts]:
         """The points that the method found, one value for each class, to be shown, edited and given back; empty without any."""
@@ -222,7 +219,7 @@ class ProMISe2D:
         """Embedding and features in half precision, and the share of each class in the cells of the decoder's masks."""
         image, truth = self.prepare(example.image), example.truth
         if variant:
-            image, truth = _augmented(image, truth, self._augmentation, variant)
+            image, truth = augmented(image, truth, self._augmentation, variant)
         frame, pixels = framed(self.sam, image)
         embedding, features = self._embed(pixels)
         masks = np.stack([truth.mask(label) for label in range(1, len(self.classes) + 1)])
@@ -246,21 +243,8 @@ class ProMISe2D:
                 maps = [signed_distance(one > 0.5) for one in truth.numpy()]
                 sample["distance"] = torch.from_numpy(np.stack(maps))
             return sample
-        present = [label for label, one in enumerate(shares) if (one > 0.5).any()]
-        if not present:
-            return None
-        chosen = present[int(torch.randint(len(present), (1,), generator=generator))]
-        seed = int(torch.randint(2**31, (1,), generator=generator))
-        mask = (shares[chosen] > 0.5).numpy()
-        drawn = random_points(mask, Grid.of_picture(mask.shape), self.config.points, np.random.default_rng(seed))
-        place = torch.from_numpy(drawn.points_zyx[:, ::-1].copy()).float()
-        return {
-            **sample,
-            "truth": truth[chosen][None],
-            "class": torch.tensor(chosen),
-            "points_xy": (place + 0.5) * (self.sam.side / cells) - 0.5,
-            "labels": torch.from_numpy(drawn.labels.copy()),
-        }
+        drawn = drawn_points(shares, self.config.points, self.sam.side / cells, generator)
+        return None if drawn is None else {**sample, **drawn, "truth": truth[drawn["class"]][None]}
 
     def loss(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Cross-entropy and Dice of the masks, and the distance of found points where that is asked for."""
@@ -340,12 +324,3 @@ class ProMISe2D:
                 do="Name the class as the label.",
             )
         return 0
-
-
-def _augmented(image: Image, truth: Segmentation, change: Augmentation, variant: int) -> tuple[Image, Segmentation]:
-    """One of the fixed variants of an example, in 0..255; those of different images differ in what is done to them."""
-    generator = torch.Generator().manual_seed(seed_of(variant, zlib.crc32(image.pixels.tobytes())))
-    pixels, labels = change(image.pixels.astype(np.float32), truth.labels.astype(np.int64), generator)
-    grid = Grid.of_picture(image.grid.shape)  # turned pixels lie nowhere in the patient
-    changed = Image(np.clip(pixels, 0, 255), grid, image.levels)
-    return changed, Segmentation(labels.astype(np.uint16), grid, truth.names)
