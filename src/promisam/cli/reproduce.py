@@ -15,14 +15,19 @@ from promisam.cli.reproduce_report import print_comparison
 from promisam.cli.settings import settings
 from promisam.cli.stopping import stopping
 from promisam.cli.terminal import plain
+from promisam.core.errors import InvalidConfig
 
 if TYPE_CHECKING:
-    from promisam.reproduce import Comparison
+    from promisam.reproduce import Comparison, FewShotRequest, Request
+
+_DRAWS = 5
 
 
 def reproduce(
-    method: Annotated[str, typer.Argument(metavar="METHOD", help="promise2d.")],
-    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Of promise2d: polyps or isic2018.")],
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="promise2d or sam_mpa.")],
+    experiment: Annotated[
+        str, typer.Argument(metavar="EXPERIMENT", help="Of promise2d: polyps, isic2018. Of sam_mpa: busi, chest-xray.")
+    ],
     data: Annotated[Path, typer.Argument(metavar="DATA", help="The folder of its data, in the layout that they come in.")],
     out: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="A new folder for run, scores and results.")],
     option: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="As of `fit`; repeatable.")] = None,
@@ -34,11 +39,14 @@ def reproduce(
         str | None, typer.Option(metavar="NAME|FILE", help="The SAM to stand on. Default: the published one.")
     ] = None,
     like: Annotated[str | None, typer.Option(metavar="NAME", help="The known weights that a FILE was trained like.")] = None,
-    draws: Annotated[int, typer.Option(min=1, help="How often random prompts are drawn.")] = 5,
+    draws: Annotated[int | None, typer.Option(min=1, help=f"How often random prompts are drawn. Default: {_DRAWS}.")] = None,
     limit: Annotated[int | None, typer.Option(help="So many cases of each part only, to try it out.")] = None,
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")] = "auto",
     allow_training_cases: Annotated[
         bool, typer.Option("--allow-training-cases", help="Score a RUN even on cases that it was trained on.")
+    ] = False,
+    with_empty: Annotated[
+        bool, typer.Option("--with-empty", help="Keep images on which nothing is to be found (BUSI's normal ones).")
     ] = False,
     keep: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where embeddings are kept. Default: the cache.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what is in OUT.")] = False,
@@ -47,28 +55,62 @@ def reproduce(
 ) -> None:
     """Run a published experiment on your copy of its data: our figures beside the published ones, and what differs.
 
-    A run that was trained on test cases is refused.
+    A run that was trained on test cases is refused. Of a few-shot method, 1, 5 and 10 images are chosen and labelled, and all
+    others are segmented.
     results.md and results.json hold what is printed, benchmark/ every single score, run/ the trained method.
     """
-    from promisam.reproduce import Comparison, Request, comparison_record, study
-    from promisam.reproduce import reproduce as start
-    from promisam.runs.processes import Processes
+    from promisam.reproduce import FewShotRequest, FewShotStudy, Request, study
     from promisam.store import Source
 
-    request = Request(
-        study(method, experiment),
-        data,
-        out,
-        run,
-        settings(config, option or []),
-        Source(weights, device, like, offline=offline),
-        draws,
-        limit,
-        resume,
-        keep,
-        tuple(sys.argv),
-        allow_training_cases,
-    )
+    wanted = study(method, experiment)
+    options, source, typed = settings(config, option or []), Source(weights, device, like, offline=offline), tuple(sys.argv)
+    if isinstance(wanted, FewShotStudy):
+        _check_few_shot(run, draws, allowed=allow_training_cases)
+        end: Comparison | None = _few_shot(
+            FewShotRequest(wanted, data, out, options, source, limit, with_empty, resume, keep, typed)
+        )
+    else:
+        _check_trained(with_empty=with_empty)
+        times = _DRAWS if draws is None else draws
+        end = _trained(
+            Request(wanted, data, out, run, options, source, times, limit, resume, keep, typed, allow_training_cases)
+        )
+    if end is not None:
+        _print(end, as_json=as_json)
+
+
+def _check_few_shot(run: Path | None, draws: int | None, *, allowed: bool) -> None:
+    """Refuse what does nothing where nothing is trained and nothing is prompted at random."""
+    given = [name for name, value in (("--run", run), ("--draws", draws), ("--allow-training-cases", allowed)) if value]
+    if given:
+        raise InvalidConfig(
+            f"{given[0]} of a few-shot experiment", expected="an experiment with a training part", do="Leave it out."
+        )
+
+
+def _check_trained(*, with_empty: bool) -> None:
+    if with_empty:
+        raise InvalidConfig("--with-empty of an experiment with a split", expected="a few-shot one", do="Leave it out.")
+
+
+def _few_shot(request: FewShotRequest) -> Comparison:
+    from promisam.reproduce import reproduce_few_shot
+
+    with stopping() as stop, training_bars(visible=True) as bars:
+
+        def said(what: str, done: int, of: int | None) -> None:
+            bars.count(what, done, of)
+            stop.pause()
+
+        return reproduce_few_shot(request, said)
+
+
+def _trained(request: Request) -> Comparison | None:
+    """The end of all; None in the processes that only help."""
+    from promisam.reproduce import Comparison
+    from promisam.reproduce import reproduce as start
+    from promisam.runs.processes import Processes
+
     end: Comparison | None = None
     first = Processes.here().rank == 0
     with stopping() as stop:
@@ -85,10 +127,15 @@ def reproduce(
                     break
         if end is None:
             stop.end(visible=first)
-    if end is not None:
-        if as_json:
-            typer.echo(json.dumps(comparison_record(end), indent=2, ensure_ascii=False, allow_nan=False))
-        else:
-            print_comparison(end)
-        for warning in end.warnings:
-            typer.echo(plain(f"promisam: warning: {warning}"), err=True)
+    return end
+
+
+def _print(end: Comparison, *, as_json: bool) -> None:
+    from promisam.reproduce import comparison_record
+
+    if as_json:
+        typer.echo(json.dumps(comparison_record(end), indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        print_comparison(end)
+    for warning in end.warnings:
+        typer.echo(plain(f"promisam: warning: {warning}"), err=True)

@@ -42,7 +42,9 @@ def _table(found: Comparison) -> Table:
     for head in ("cases", "prompt", "Dice", "IoU", "published"):
         table.add_column(head, justify="left" if head == "prompt" else "right", no_wrap=True)
     for row in found.rows:
-        theirs = f"{row.published.dice:.3f}/{row.published.iou:.3f}" if row.published else _NONE
+        known = row.published
+        iou = "" if known is None or known.iou is None else f"/{known.iou:.3f}"
+        theirs = _NONE if known is None else f"{known.dice:.3f}{iou}"
         prompt = f"{row.prompt}{MARK}" if row.from_truth else row.prompt
         table.add_row(Text(plain(row.part)), str(row.cases), prompt, str(row.dice), str(row.iou), theirs)
     return table

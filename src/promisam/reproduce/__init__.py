@@ -2,12 +2,15 @@
 
 from promisam.reproduce.catalogue import STUDIES, study
 from promisam.reproduce.comparison import Comparison, comparison_record, comparison_text
+from promisam.reproduce.few_shot import FewShotRequest, reproduce_few_shot
 from promisam.reproduce.run import Request, reproduce
-from promisam.reproduce.values import Part, Published, Study
+from promisam.reproduce.values import FewShotStudy, Part, Published, Study
 
 __all__ = [
     "STUDIES",
     "Comparison",
+    "FewShotRequest",
+    "FewShotStudy",
     "Part",
     "Published",
     "Request",
@@ -15,5 +18,6 @@ __all__ = [
     "comparison_record",
     "comparison_text",
     "reproduce",
+    "reproduce_few_shot",
     "study",
 ]

@@ -6,12 +6,13 @@ from difflib import get_close_matches
 
 from promisam.core.errors import InvalidConfig
 from promisam.reproduce.promise2d import ISIC2018, POLYPS
-from promisam.reproduce.values import Study
+from promisam.reproduce.sam_mpa import BUSI, CHEST_XRAY
+from promisam.reproduce.values import AnyStudy
 
-STUDIES = (POLYPS, ISIC2018)
+STUDIES: tuple[AnyStudy, ...] = (POLYPS, ISIC2018, BUSI, CHEST_XRAY)
 
 
-def study(method: str, name: str) -> Study:
+def study(method: str, name: str) -> AnyStudy:
     """The experiment of that method and name.
 
     Raises:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from promisam.evaluation.benchmark_table import Spread
-from promisam.reproduce.values import Published, Study
+from promisam.io import atomic_text
+from promisam.reproduce.values import AnyStudy, Published
 
+_NONE = "none found"
 _DIFFERENCES = "What differs from the published protocol, so that the columns must not be compared digit by digit"
 
 
@@ -49,7 +53,7 @@ class Comparison:
         remarks: what else is known, or not, of what the run has seen.
     """
 
-    study: Study
+    study: AnyStudy
     rows: tuple[Reached, ...]
     setup: Mapping[str, Any]
     notes: Sequence[str]
@@ -95,11 +99,27 @@ def comparison_text(found: Comparison) -> str:
     head = ["test part", "cases", "prompt", "Dice", "IoU", "published Dice", "published IoU"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in found.rows:
-        theirs = [f"{row.published.dice:.3f}", f"{row.published.iou:.3f}"] if row.published else ["none found", "none found"]
+        theirs = [_NONE if one is None else f"{one:.3f}" for one in published_of(row)]
         prompt = f"{row.prompt} (from the truth)" if row.from_truth else row.prompt
         lines.append("| " + " | ".join([row.part, str(row.cases), prompt, str(row.dice), str(row.iou), *theirs]) + " |")
     blocks = [f"# {found.title}", "\n".join(lines), *(_listed(title, sentences) for title, sentences in found.lists)]
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def write_results(found: Comparison, folder: Path) -> None:
+    """Store results.json and results.md.
+
+    Raises:
+        UnwritableOutput: when the operating system refuses.
+    """
+    record = json.dumps(comparison_record(found), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    for name, text in (("results.json", record), ("results.md", comparison_text(found))):
+        atomic_text(folder / name, text)
+
+
+def published_of(row: Reached) -> tuple[float | None, float | None]:
+    """Published Dice and IoU, as far as there are any."""
+    return (None, None) if row.published is None else (row.published.dice, row.published.iou)
 
 
 def _listed(title: str, lines: Sequence[str]) -> str:

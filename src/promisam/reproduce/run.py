@@ -13,9 +13,9 @@ from promisam.core.errors import InvalidConfig
 from promisam.evaluation import Protocol, benchmark
 from promisam.evaluation.benchmark import Progress
 from promisam.evaluation.benchmark_record import write_benchmark
-from promisam.io import atomic_text, open_examples
+from promisam.io import open_examples
 from promisam.reproduce.checks import Seen, Trained, check_folder, check_resumed, check_seen, examples_of, open_run
-from promisam.reproduce.comparison import Comparison, Reached, comparison_record, comparison_text
+from promisam.reproduce.comparison import Comparison, Reached, write_results
 from promisam.reproduce.data import TABLE, Found, find, write_table
 from promisam.reproduce.values import Facts, Part, Study
 from promisam.runs.fit import Begun, fit
@@ -24,7 +24,6 @@ from promisam.runs.processes import Processes
 from promisam.store import Source, load
 from promisam.training.loop import Event
 
-RESULTS = ("results.json", "results.md")
 _HELD_OUT = "90,10"  # of training images where the experiment has no validation part
 
 
@@ -111,9 +110,7 @@ def reproduce(request: Request, report: Progress = lambda done, of, case: None) 
         rows += _scored(request, method, part, cases, folder, {**setup, "part": part.name}, report)
     differences = study.differing(_facts(request, trained))
     comparison = Comparison(study, tuple(rows), setup, found.notes, differences, seen.warnings, seen.notes)
-    record = json.dumps(comparison_record(comparison), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    for name, text in zip(RESULTS, (record, comparison_text(comparison)), strict=True):
-        atomic_text(out / name, text)
+    write_results(comparison, out)
     yield comparison
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from promisam.reproduce.drawn import Layout
+
 
 @dataclass(frozen=True)
 class Part:
@@ -30,13 +32,13 @@ class Published:
     Attributes:
         part: on which test part.
         dice: mean over images.
-        iou: mean over images.
+        iou: mean over images; None where it was not published.
         source: where it stands, and what is not known of it.
     """
 
     part: str
     dice: float
-    iou: float
+    iou: float | None
     source: str
 
 
@@ -107,5 +109,51 @@ class Study:
 
     def differing(self, facts: Facts) -> tuple[str, ...]:
         """The differences that there are, a sentence each."""
-        found = (one if isinstance(one, str) else one(facts) for one in self.differences)
-        return tuple(sentence for sentence in found if sentence)
+        return _sentences(self.differences, facts)
+
+
+@dataclass(frozen=True)
+class FewShotStudy:
+    """A published experiment of a few-shot method: a few images are labelled, all others are to be segmented.
+
+    Attributes:
+        method: a name in `METHODS`.
+        name: of the experiment, for the command line.
+        title: in words.
+        target: what is segmented.
+        cases: how many images were published; None where the set is not known.
+        layouts: in which the set is handed on; the first that finds something counts.
+        empty: parts of the set on which nothing is to be found; they are left out unless they are asked for.
+        shots: how many images are labelled.
+        weights: the SAM to use.
+        options: of the method, where ours should not be the defaults.
+        published: results to stand beside ours.
+        differences: between our protocol and the published one.
+        data: where the data come from, and in which layout.
+    """
+
+    method: str
+    name: str
+    title: str
+    target: str
+    cases: int | None
+    layouts: tuple[Layout, ...]
+    empty: tuple[str, ...] = ()
+    shots: tuple[int, ...] = (1, 5, 10)
+    weights: str = "litemedsam"
+    options: Mapping[str, object] = field(default_factory=dict)
+    published: tuple[Published, ...] = ()
+    differences: tuple[Difference, ...] = ()
+    data: str = ""
+
+    def differing(self, facts: Facts) -> tuple[str, ...]:
+        """The differences that there are, a sentence each."""
+        return _sentences(self.differences, facts)
+
+
+AnyStudy = Study | FewShotStudy
+
+
+def _sentences(differences: tuple[Difference, ...], facts: Facts) -> tuple[str, ...]:
+    found = (one if isinstance(one, str) else one(facts) for one in differences)
+    return tuple(sentence for sentence in found if sentence)
