@@ -79,8 +79,8 @@ def test_with_mirrored_views_a_mirrored_picture_is_answered_by_the_mirrored_mask
     mask = np.zeros(GRID.shape, bool)
     mask[4:12, 9:30] = True
     last = np.array(GRID.shape) - 1.0
-    at = [np.array([10.0, 20.0]), np.array([30.0, 50.0])]
-    turned = [np.where(np.isin([0, 1], axes), last - one, one) for one in at]
+    at = [[10.0, 20.0], [30.0, 50.0]]
+    turned = [np.where(np.isin([0, 1], axes), last - one, one).tolist() for one in at]
     asked = Prompts(GRID).click(at[0]).click(at[1], False)
     asked_turned = Prompts(GRID).click(turned[0]).click(turned[1], False)
     image, other = Image(pixels, GRID), Image(mirrored(pixels, 1), GRID)
