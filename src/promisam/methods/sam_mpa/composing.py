@@ -191,4 +191,4 @@ def trust(measures: Mapping[str, float]) -> float:
 
 def confidence(measures: Mapping[str, float], tuned: Tuned) -> float:
     """The Dice to expect."""
-    return float(np.clip(tuned.offset + tuned.slope * trust(measures), 0, 1))
+    return float(np.clip(tuned.offset + tuned.slope * trust(measures), 0, tuned.highest))

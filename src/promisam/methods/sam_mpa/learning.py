@@ -27,6 +27,7 @@ SAM_SHARES = (0.0, 1 / 3, 2 / 3, 1.0)
 _SAMPLED = 48  # pictures that components are found from, at most, and as many of other images
 _PLACES = 1500  # of each
 _PRIOR = 4.0  # supports that speak for the confidence as it is, before it is fitted to Dice
+_SLOPES = (0.25, 3.0)
 _LEAST = 3  # supports that can tell something about each other
 
 
@@ -300,5 +301,5 @@ def _calibrated(found: Tuned, trusts: Sequence[float], dices: Sequence[float]) -
     x, y = pairs.T
     spread = 0.05**2
     slope = ((x - x.mean()) @ (y - y.mean()) + _PRIOR * spread) / ((x - x.mean()) @ (x - x.mean()) + _PRIOR * spread)
-    slope = float(np.clip(slope, 0.25, 4))
-    return replace(found, slope=slope, offset=float(y.mean() - slope * x.mean()))
+    slope = float(np.clip(slope, *_SLOPES))
+    return replace(found, highest=float(y.max()), slope=slope, offset=float(y.mean() - slope * x.mean()))

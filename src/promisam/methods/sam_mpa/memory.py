@@ -24,6 +24,7 @@ class Tuned:
         evidence: that the least certain support shows.
         parts: that an object has on a picture, at most.
         bodies: that it has in an image; of a picture, the same.
+        highest: Dice that a left-out support reached: more is not expected.
         slope: of the Dice to expect, over what the confidence is made of.
         offset: of the same.
     """
@@ -34,6 +35,7 @@ class Tuned:
     evidence: float = 0.0
     parts: int = 8
     bodies: int = 8
+    highest: float = 1.0
     slope: float = 1.0
     offset: float = 0.0
 
