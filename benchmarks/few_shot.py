@@ -4,7 +4,7 @@
     python benchmarks/few_shot.py --table [--out CSV]
 
 Queries are all images of a set that are no support; of volumes the first eight. Dice is the mean over the classes of an image.
-Supports are what `promisam select` chooses (seed 0), or K at random (seeds 0 to 4). Every picture is encoded once, and its views
+Supports are what `promisam select` chooses (seed 0), or K at random (seeds 0 to 4). Every picture is encoded once; its views
 serve all rows. Seconds are processor time for each query, encoding of pictures left out. Rows that are there already are not
 measured again. By hand: `promisam select`, `fit sam_mpa`, `predict`, `evaluate` (docs/methods/sam_mpa.md).
 """

@@ -25,7 +25,7 @@ from promisam.training.contract import Said
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the registration that are tried
 SAM_SHARES = (0.0, 1 / 3, 2 / 3, 1.0)
 _SAMPLED = 48  # pictures that components are found from, at most, and as many of other images
-_PLACES = 1500  # of each
+_PLACES = 600  # of each
 _PRIOR = 4.0  # supports that speak for the confidence as it is, before it is fitted to Dice
 _SLOPES = (0.25, 3.0)
 _LEAST = 3  # supports that can tell something about each other
