@@ -10,7 +10,8 @@ import numpy as np
 from promisam.core import Example, Grid, Image, Segmentation, Task
 from promisam.methods.unet import Config, UNet
 from promisam.training.checkpoint import Header
-from promisam.training.loop import Course, Step, Validated, train
+from promisam.training.events import Step, Validated
+from promisam.training.loop import Course, train
 from promisam.training.recipe import Recipe
 
 TASK = Task(("object",), 2, 1, (1.0, 1.0), (20, 31))

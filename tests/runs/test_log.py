@@ -12,7 +12,8 @@ from PIL import Image as Pillow
 from learning import course, ellipses
 from promisam.core.errors import UnwritableOutput
 from promisam.runs.log import Log
-from promisam.training.loop import Step, Validated, train
+from promisam.training.events import Step, Validated
+from promisam.training.loop import train
 
 
 def logged(folder: Path, *, upto: int | None = None, preview_every: int = 1, resume: bool = False, since: tuple = (), **recipe):

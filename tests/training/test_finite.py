@@ -8,7 +8,7 @@ import torch
 from learning import course, gap, trained, weights
 from promisam.core.errors import TrainingStopped
 from promisam.methods.unet import UNet
-from promisam.training.loop import MODEL, STATE
+from promisam.training.checkpoint import MODEL, STATE
 
 BREAKS_AT = 4  # the second step of the second epoch
 

@@ -11,7 +11,9 @@ from learning import course, ellipses, gap, steps, trained, validations, weights
 from promisam.core.errors import InvalidConfig
 from promisam.methods.unet import UNet
 from promisam.training import loop as loop_module
-from promisam.training.loop import STATE, Precomputed, Step, Stopped, Validated, train
+from promisam.training.checkpoint import STATE
+from promisam.training.events import Precomputed, Step, Stopped, Validated
+from promisam.training.loop import train
 
 PLAIN = {"optimizer": "sgd", "learning_rate": 0.01, "clip": 0.0}
 

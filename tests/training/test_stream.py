@@ -13,9 +13,8 @@ from learning import course, ellipses, gap, trained, weights
 from promisam.core import Example, Grid, Image, Segmentation, Window
 from promisam.core.errors import GeometryError, TrainingStopped, WeightsError
 from promisam.methods.unet import UNet
-from promisam.training.checkpoint import read_state
+from promisam.training.checkpoint import STATE, read_state
 from promisam.training.kept import Kept
-from promisam.training.loop import STATE
 from promisam.training.slices import pictures_of
 from promisam.training.stream import Share, Stream, batches
 

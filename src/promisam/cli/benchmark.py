@@ -180,7 +180,7 @@ def _run_of(source: str) -> Path | None:
 def _record(run: Path) -> RunRecord | None:
     """What a run learned from; imported weights do not say."""
     from promisam.runs.record import read_record, record_beside
-    from promisam.training.loop import MODEL
+    from promisam.training.checkpoint import MODEL
 
     return record_beside(run / MODEL) if (run / MODEL).is_file() else read_record(run)
 

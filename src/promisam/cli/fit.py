@@ -18,7 +18,7 @@ from promisam.core.errors import InvalidConfig
 
 if TYPE_CHECKING:
     from promisam.runs.fit import Request
-    from promisam.training.loop import Stopped
+    from promisam.training.events import Stopped
 
 
 def fit(

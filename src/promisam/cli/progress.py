@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from promisam.runs.fit import Begun
-    from promisam.training.loop import Event, Stopped
+    from promisam.training.events import Event, Stopped
 
 Progress = Callable[[int, int | None], None]  # done, of
 
@@ -47,7 +47,7 @@ class TrainingBars:
     def show(self, event: Begun | Event) -> Stopped | None:
         """Draw one event; the end is handed back."""
         from promisam.runs.fit import Begun
-        from promisam.training.loop import Precomputed, Step, Stopped, Validated
+        from promisam.training.events import Precomputed, Step, Stopped, Validated
 
         if isinstance(event, Begun):
             split = event.split

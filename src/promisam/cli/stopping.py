@@ -14,7 +14,7 @@ import typer
 
 if TYPE_CHECKING:
     from promisam.runs.fit import Begun
-    from promisam.training.loop import Event
+    from promisam.training.events import Event
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 FAILED = 2
@@ -33,7 +33,7 @@ class Stopping:
     def heard(self, event: Begun | Event) -> bool:
         """Whether to leave after this event; of several processes all leave after the same step."""
         from promisam.runs.processes import anywhere
-        from promisam.training.loop import Precomputed, Step, Stopped
+        from promisam.training.events import Precomputed, Step, Stopped
 
         self._begun = True
         if isinstance(event, Stopped):

@@ -28,9 +28,9 @@ from promisam.runs.few_shot import Request as FewShotRun
 from promisam.selection import Encoder, choose, encode, together
 from promisam.selection import Request as Choice
 from promisam.store import Source, load
+from promisam.training.checkpoint import MODEL
 from promisam.training.contract import Said
 from promisam.training.kept import Kept
-from promisam.training.loop import MODEL
 
 _SUPPORTS = "supports.csv"
 _REACHED = "reached.json"

@@ -22,7 +22,7 @@ from promisam.runs.fit import Begun, fit
 from promisam.runs.fit import Request as FitRequest
 from promisam.runs.processes import Processes
 from promisam.store import Source, load
-from promisam.training.loop import Event
+from promisam.training.events import Event
 
 _HELD_OUT = "90,10"  # of training images where the experiment has no validation part
 

@@ -17,9 +17,8 @@ from promisam.runs.processes import Processes
 from promisam.runs.record import NAME, DataRecord, RunRecord, commit, read_record, versions
 from promisam.runs.same import check_same, plain
 from promisam.store import Source, check_names, check_options, choose_device, create, find_method, is_few_shot
-from promisam.training.checkpoint import Header, write_checkpoint
+from promisam.training.checkpoint import MODEL, Header, write_checkpoint
 from promisam.training.contract import Said
-from promisam.training.loop import MODEL
 
 
 class Learning(BaseModel):

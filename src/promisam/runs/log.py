@@ -16,7 +16,7 @@ import numpy as np
 from promisam.io import atomic_path, atomic_text, render
 from promisam.io.atomic import writing
 from promisam.runs.board import Board
-from promisam.training.loop import Event, Step, Validated
+from promisam.training.events import Event, Step, Validated
 from promisam.training.validation import Shown
 
 METRICS, VALIDATION, CURVE, PREVIEWS = "metrics.csv", "validation.csv", "learning_curve.png", "previews"

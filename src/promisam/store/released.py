@@ -16,9 +16,8 @@ from promisam.sam.model import Sam, Traits, fingerprint
 from promisam.store.backbone import Source
 from promisam.store.kinds import check_options, find_method
 from promisam.store.trained import SAM
-from promisam.training.checkpoint import Backbone, Header, write_checkpoint
+from promisam.training.checkpoint import MODEL, Backbone, Header, write_checkpoint
 from promisam.training.contract import Released
-from promisam.training.loop import MODEL
 
 
 def import_released(

@@ -14,9 +14,8 @@ from promisam.core import Task
 from promisam.core.errors import InvalidConfig, WeightsError
 from promisam.store.backbone import Source, choose_device
 from promisam.store.kinds import check_options, find_method, is_few_shot, is_trainable, uses_sam
-from promisam.training.checkpoint import Backbone, Header, read_header, read_into, read_shapes
+from promisam.training.checkpoint import MODEL, Backbone, Header, read_header, read_into, read_shapes
 from promisam.training.contract import FewShot, Trainable
-from promisam.training.loop import MODEL
 
 SAM = "sam.safetensors"  # beside a checkpoint that stands on a SAM of its own
 

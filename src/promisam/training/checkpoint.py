@@ -20,6 +20,7 @@ from promisam.sam.checkpoint import check_fit
 from promisam.sam.disk import tensor_file
 
 FORMAT = "1"
+MODEL, STATE = "model.safetensors", "resume.pt"  # names in a run folder
 _KEY = "promisam"
 
 
