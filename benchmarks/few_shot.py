@@ -50,7 +50,7 @@ STAGES: dict[str, dict[str, Any]] = {
 }
 SEEDS = range(5)
 LIMIT = {2: 10_000, 3: 8}  # queries
-UNET_STEPS = {10: 300, 5: 200, 1: 100}
+UNET_STEPS = {10: 600, 5: 400, 1: 200}
 
 
 @dataclass(frozen=True)
