@@ -72,6 +72,7 @@ def test_busi_from_the_folder_to_the_table(capsys, tmp_path, ultrasound, words):
     assert [(row["part"], row["cases"], row["published"]) for row in told["rows"]] == [("K = 1", 6, None), ("K = 5", 2, None)]
     assert all(row["dice"]["mean"] > 0.9 for row in told["rows"])
     assert any("3 images of normal" in note for note in told["data"])
+    assert not any("content of a labelled one" in note for note in told["data"])
     assert any("K = 10 is left out" in note for note in told["data"])
     assert any("7 images with masks; the set has 647" in note for note in told["data"])
     assert max(map(len, done.out.splitlines())) <= 80

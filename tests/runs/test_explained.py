@@ -114,6 +114,8 @@ def test_what_is_done_stays_in_the_table_and_a_changed_mask_is_said(capsys, plac
     (place / "out/q2.png").write_bytes((place / "out/q4.png").read_bytes())
     done = promisam(capsys, *words)
     assert "2 done, 3 skipped" in done.out
+    (place / "out/predictions_0_of_2.json").unlink()
+    assert "0 done, 5 skipped" in promisam(capsys, *words).out  # what is told does not rest on the first report
     rows = {row["name"]: row for row in table(place / "out")}
     assert rows["q4"] == first[2]
     assert rows["q2"]["confidence"] == ""
@@ -144,9 +146,9 @@ def test_images_without_a_mask_stand_on_the_page(capsys, place, run):
     assert names(table(place / "out")) == ["q0", "q2", "q3", "q4"]
 
 
-def test_methods_that_do_not_explain_leave_masks_only(capsys, place):
-    done = promisam(capsys, "predict", "plain_sam", place / "many", "-o", place / "out", "--offline")
-    assert not (place / "out/report.csv").exists(), done.text
+def test_supports_are_marked(capsys, place, run):
+    promisam(capsys, "predict", run, place / "few", place / "many", "-o", place / "out")
+    assert (place / "out/review.html").read_text().count("learned from this image") == 2
 
 
 def test_volumes_slice_by_slice(capsys, place):

@@ -107,8 +107,9 @@ def _card(row: Done, name: str, picture: Path) -> str:
     notes = [*row.flags, *([row.reason] if row.reason else [])]
     flags = f'<div class="flags">{escape("; ".join(notes))}</div>' if notes else ""
     measures = ", ".join(f"{escape(title)} {value:.3g}" for title, value in row.measures.items())
+    seen = '<div class="soft">the method learned from this image</div>' if row.trained_on else ""
     return (
-        f"<figure>{_image(picture, name)}<figcaption><strong>{escape(name)}</strong><br>{told}{meter}{flags}"
+        f"<figure>{_image(picture, name)}<figcaption><strong>{escape(name)}</strong><br>{told}{meter}{flags}{seen}"
         f'<div class="soft">{measures}</div></figcaption></figure>'
     )
 
