@@ -83,15 +83,16 @@ def voted(
     without: int = -1,
 ) -> tuple[Float[Tensor, "classes *space"], dict[str, float]]:
     """The vote of the most alike supports, and measures of it; one support may be left out."""
-    chosen = most_alike(pooled, memory.pooled, memory.mean, config.neighbours, without)
-    found = propagate(fixed, *memory.moving(chosen), config.engine, config.sharpness, spacing)
+    place = memory.pooled.device
+    chosen = most_alike(pooled.to(place), memory.pooled, memory.mean, config.neighbours, without)
+    found = propagate(fixed.to(place), *memory.moving(chosen), config.engine, config.sharpness, spacing)
     return found.shares, {"similarity": found.similarity, "agreement": found.agreement, "folds": found.folds}
 
 
 def on_stack(votes: Float[Tensor, "classes *space"], depth: int, cells: tuple[int, int]) -> Stack:
     """Votes on the grid of registration, in cells."""
     space = cells if votes.ndim == 3 else (depth, *cells)
-    found = resampled(votes, space).numpy()
+    found = resampled(votes.cpu(), space).numpy()
     return found[:, None] if votes.ndim == 3 else found
 
 

@@ -124,7 +124,7 @@ def _sampled(
         said("encoding other images", number, None)
         seen = Views(sam, image, config)
         shown = seen.whole(seen.sliced.count // 2)
-        means.append(shown.pooled)
+        means.append(shown.pooled.cpu())
         rows.append(_some(shown, generator))
     return torch.cat(rows)
 
@@ -144,14 +144,15 @@ def _look(one: Labelled, views: Views, components: Components, classes: int, spa
         pooled.append(shown.pooled)
     places = Places(torch.cat(rows), torch.cat(shares))
     fixed = (brightness(one.image, space) * 255).round() / 255
-    return Support(views, places, np.stack(truth, 1), fixed, torch.stack(pooled).mean(0))
+    return Support(views, places, np.stack(truth, 1), fixed, torch.stack(pooled).mean(0).cpu())
 
 
 def rows_of(shown: View, components: Components) -> Float[Tensor, "n i"]:
     """What the location prior sees of each place of a picture."""
     if shown.features is None:
         raise ValueError("a view without its features")
-    return torch.cat([components(shown.features), shown.appearance.flatten(1).T], 1)
+    place = components.basis.device
+    return torch.cat([components(shown.features.to(place)), shown.appearance.to(place).flatten(1).T], 1)
 
 
 def _space(supports: Sequence[Labelled], config: Config) -> tuple[int, ...]:

@@ -31,7 +31,7 @@ from promisam.methods.sam_mpa.learning import remember, rows_of, spacing_of, sta
 from promisam.methods.sam_mpa.memory import Memory, Tuned
 from promisam.methods.sam_mpa.sight import Views, brightness
 from promisam.sam.model import Sam
-from promisam.sam.picture import device_of, frozen, prompt_tensors
+from promisam.sam.picture import frozen, prompt_tensors
 from promisam.training.contract import Said
 
 _SURE = 1e-4  # probabilities are kept so far from 0 and 1, as logits
@@ -178,7 +178,7 @@ class SamMPA:
         rows, pooled = [], []
         for shown in views:
             if tuned.registration < 1:
-                rows.append(memory.location(rows_of(shown, memory.components).to(device_of(self.sam))).cpu())
+                rows.append(memory.location(rows_of(shown, memory.components)).cpu())
             pooled.append(shown.pooled)
         location = stacked_location(torch.cat(rows), views) if rows else None
         votes: Stack | None = None
