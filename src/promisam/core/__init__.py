@@ -14,6 +14,7 @@ from promisam.core.segmenter import (
     answer,
     check_ndim,
     check_prompts,
+    class_of,
     encode,
     predict,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "answer",
     "check_ndim",
     "check_prompts",
+    "class_of",
     "encode",
     "predict",
     "to_segmentation",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -131,6 +131,23 @@ def check_ndim(method: Segmenter, grid: Grid) -> None:
             expected="equal numbers",
             do="Wrap a method of pictures as SliceWise(method) to use it on volumes.",
         )
+
+
+def class_of(prompts: Prompts, classes: Sequence[str]) -> int:
+    """Number, from 0, of the class that prompts mean; of prompts without a name, the only class.
+
+    Raises:
+        InvalidPrompt: when it cannot be told.
+    """
+    if prompts.target in classes:
+        return list(classes).index(prompts.target)
+    if len(classes) > 1 and prompts.kinds:
+        raise InvalidPrompt(
+            f"prompts for {prompts.target!r}" if prompts.target else "prompts that say no class",
+            expected=f"one of {', '.join(classes)}",
+            do="Name the class as the label.",
+        )
+    return 0
 
 
 def check_prompts(

@@ -260,7 +260,10 @@ def _record(
     unlabelled: Mapping[str, str],
     unread: Mapping[str, str],
 ) -> RunRecord:
-    data, examples = supports.data, supports.data.examples
+    named = tuple(example.name for example in supports.examples)
+    told = DataRecord.of(
+        request.support, supports.data, request.group_by, supports.how, train=named, val=(), test=supports.others
+    )
     return RunRecord(
         command=request.command,
         method=header.method,
@@ -268,22 +271,7 @@ def _record(
         training=learning.model_dump(),
         task=plain(asdict(header.task)),
         backbone=None if header.backbone is None else asdict(header.backbone),
-        data=DataRecord(
-            path=str(request.support.resolve()),
-            layout=data.dataset.layout,
-            labels=data.labels,
-            group_by=request.group_by or "",
-            classes=data.classes,
-            split={"train": tuple(example.name for example in supports.examples), "val": (), "test": supports.others},
-            how=supports.how,
-            warnings=(),
-            content={example.name: example.content for example in examples},
-            images={example.name: example.image for example in examples},
-            groups={example.name: example.group for example in examples if example.group},
-            channels=data.dataset.channels,
-            unlabelled=dict(unlabelled),
-            unread=dict(unread),
-        ),
+        data=replace(told, unlabelled=dict(unlabelled), unread=dict(unread)),
         device=str(choose_device(request.source.device)),
         processes=1,
         versions=versions(),

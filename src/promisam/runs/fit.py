@@ -216,6 +216,8 @@ def _method(
 
 
 def _record(request: Request, header: Header, recipe: Recipe, data: ExampleSet, split: Split, fabric: Fabric) -> RunRecord:
+    parts = {"train": split.train, "val": split.val, "test": split.test}
+    told = DataRecord.of(request.data, data, request.group_by, split.how, **parts)
     return RunRecord(
         command=request.command,
         method=header.method,
@@ -223,20 +225,7 @@ def _record(request: Request, header: Header, recipe: Recipe, data: ExampleSet, 
         training=recipe.model_dump(),
         task=plain(asdict(header.task)),
         backbone=None if header.backbone is None else asdict(header.backbone),
-        data=DataRecord(
-            path=str(request.data.resolve()),
-            layout=data.dataset.layout,
-            labels=data.labels,
-            group_by=request.group_by or "",
-            classes=data.classes,
-            split={"train": split.train, "val": split.val, "test": split.test},
-            how=split.how,
-            warnings=split.warnings,
-            content={example.name: example.content for example in data.examples},
-            images={example.name: example.image for example in data.examples},
-            groups={example.name: example.group for example in data.examples if example.group},
-            channels=data.dataset.channels,
-        ),
+        data=replace(told, warnings=split.warnings),
         device=str(fabric.device),
         processes=fabric.world_size,
         versions=versions(),

@@ -13,7 +13,7 @@ from typing import Any
 
 from promisam import __version__
 from promisam.core.errors import UnreadableFile
-from promisam.io import atomic_text
+from promisam.io import ExampleSet, atomic_text
 
 NAME = "run.json"
 _PACKAGES = ("torch", "numpy", "lightning-fabric", "monai", "SimpleITK", "pydicom", "pillow", "scikit-image", "safetensors")
@@ -54,6 +54,32 @@ class DataRecord:
     channels: tuple[str, ...] = ()
     unlabelled: Mapping[str, str] = field(default_factory=dict)
     unread: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, path: Path, data: ExampleSet, group_by: str | None, how: str, **parts: tuple[str, ...]) -> DataRecord:
+        """Of a data set as it was opened.
+
+        Args:
+            path: of it.
+            data: what was found there.
+            group_by: the expression that groups were found by.
+            how: it was divided.
+            parts: names of the cases, by part.
+        """
+        return cls(
+            path=str(path.resolve()),
+            layout=data.dataset.layout,
+            labels=data.labels,
+            group_by=group_by or "",
+            classes=data.classes,
+            split=parts,
+            how=how,
+            warnings=(),
+            content={example.name: example.content for example in data.examples},
+            images={example.name: example.image for example in data.examples},
+            groups={example.name: example.group for example in data.examples if example.group},
+            channels=data.dataset.channels,
+        )
 
 
 @dataclass(frozen=True)

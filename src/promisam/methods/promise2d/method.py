@@ -23,8 +23,9 @@ from promisam.core import (
     Window,
     check_ndim,
     check_prompts,
+    class_of,
 )
-from promisam.core.errors import InvalidConfig, InvalidPrompt, NotFitted
+from promisam.core.errors import InvalidConfig, NotFitted
 from promisam.methods.promise2d.cleaning import opened, smoothed
 from promisam.methods.promise2d.config import Config
 from promisam.methods.promise2d.decoding import decode_shifted
@@ -136,7 +137,7 @@ class ProMISe2D:
         """Refuse prompts off the image, kinds that nothing learned, and prompts that do not say which of several classes."""
         advice = "It was trained with points: give those, or use the method plain_sam on the same weights."
         check_prompts(self.accepts, grid, prompts, advice, automatic=self.automatic)
-        self._class(prompts)
+        class_of(prompts, self.classes)
 
     @torch.no_grad()
     def encode(self, image: Image) -> EncodedPicture:
@@ -167,7 +168,7 @@ class ProMISe2D:
         shift = self._shift(encoded.embedding)
         if prompts.kinds or encoded.points_xy is None:
             given = prompt_tensors(self.sam, encoded.frame, prompts)
-            chosen = self._class(prompts)
+            chosen = class_of(prompts, self.classes)
             logits = decode_shifted(
                 self.sam,
                 encoded.embedding,
@@ -313,14 +314,3 @@ class ProMISe2D:
         if self.config.smooth and self.config.shifts_tokens:
             logits = smoothed(logits)
         return logits if self.config.opening < 2 else opened(logits, self.config.opening)
-
-    def _class(self, prompts: Prompts) -> int:
-        if prompts.target in self.classes:
-            return self.classes.index(prompts.target)
-        if len(self.classes) > 1 and prompts.kinds:
-            raise InvalidPrompt(
-                f"prompts for {prompts.target!r}" if prompts.target else "prompts that say no class",
-                expected=f"one of {', '.join(self.classes)}",
-                do="Name the class as the label.",
-            )
-        return 0

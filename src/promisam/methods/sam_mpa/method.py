@@ -23,8 +23,9 @@ from promisam.core import (
     Window,
     check_ndim,
     check_prompts,
+    class_of,
 )
-from promisam.core.errors import GeometryError, InvalidPrompt, NotFitted
+from promisam.core.errors import GeometryError, NotFitted
 from promisam.methods.sam_mpa.composing import Composed, Stack, coarse_mask, compose, confidence, on_stack, refine, voted
 from promisam.methods.sam_mpa.config import Config
 from promisam.methods.sam_mpa.learning import remember, rows_of, spacing_of, stacked_location
@@ -132,12 +133,7 @@ class SamMPA:
         """Refuse prompts off the image, kinds that the weights never learned, and prompts that do not say which class."""
         advice = "Leave prompts out: the supports say what is wanted." if self.ndim == 3 else "Give another kind of prompt."
         check_prompts(self.accepts, grid, prompts, advice, automatic=True)
-        if prompts.kinds and len(self.classes) > 1 and prompts.target not in self.classes:
-            raise InvalidPrompt(
-                f"prompts for {prompts.target!r}" if prompts.target else "prompts that say no class",
-                expected=f"one of {', '.join(self.classes)}",
-                do="Name the class as the label.",
-            )
+        class_of(prompts, self.classes)
 
     def encode(self, image: Image) -> EncodedImage:
         """Nothing yet but the intensity step: pictures are encoded when they are first looked at."""
