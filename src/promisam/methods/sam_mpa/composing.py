@@ -20,6 +20,7 @@ from promisam.sam.model import Sam
 
 Stack = Float[np.ndarray, "classes z v u"]
 _POOR = 0.5  # of the usual similarity: at and below it, warped masks count nothing
+_FLAT = 0.05  # slope of the confidence where it reaches what supports reached
 _FAINT = 0.2  # level of the coarse mask within which it is asked how sure it is
 
 
@@ -191,5 +192,6 @@ def trust(measures: Mapping[str, float]) -> float:
 
 
 def confidence(measures: Mapping[str, float], tuned: Tuned) -> float:
-    """The Dice to expect."""
-    return float(np.clip(tuned.offset + tuned.slope * trust(measures), 0, tuned.highest))
+    """The Dice to expect: hardly more than a support reached, but never level, so that cases keep their order."""
+    found = trust(measures)
+    return float(np.clip(min(tuned.offset + tuned.slope * found, tuned.highest - _FLAT * (1 - found)), 0, 1))
