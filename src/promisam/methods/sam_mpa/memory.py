@@ -29,7 +29,7 @@ class Tuned:
         offset: of the same.
     """
 
-    registration: float = 0.5
+    registration: float = 0.25
     sam: float = 2 / 3
     similarity: float = 0.0
     evidence: float = 0.0
