@@ -39,5 +39,5 @@ $(VENV)/.installed: $(VENV)/.torch $(PROJECT)
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(PIP) install -c constraints.txt -e '.[dicom,test]'
+	$(PIP) install -c constraints.txt -e '.[dicom,register,test]'
 	touch $@
