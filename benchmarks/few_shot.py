@@ -262,21 +262,28 @@ def write(path: Path, done: list[dict[str, str]]) -> None:
 
 
 def table(done: list[dict[str, str]]) -> str:
-    """Markdown: a line for each set, K and kind of supports; random ones as mean and range over seeds."""
-    heads = ["set", "K", "supports", "stage", "queries", "Dice", "lowest", "Spearman", "s/query"]
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-    grouped: dict[tuple[str, ...], list[dict[str, str]]] = {}
+    """Markdown: a line for each K, kind of supports and stage; Dice by set, with the rank correlation, random ones as mean and range."""
+    sets = [name for name in SETS if any(row["dataset"] == name for row in done)]
+    lines = ["| K | supports | stage | " + " | ".join(sets) + " |", "|" + "---|" * (3 + len(sets))]
+    grouped: dict[tuple[int, str, str], dict[str, list[dict[str, str]]]] = {}
     for row in done:
-        grouped.setdefault((row["dataset"], row["k"], row["supports"].split()[0], row["stage"]), []).append(row)
-    for (dataset, k, supports, stage), each in grouped.items():
-        dices = [float(row["dice"]) for row in each]
-        spread = f" ({min(dices):.3f} to {max(dices):.3f})" if len(each) > 1 else ""
-        ranks = [float(row["spearman"]) for row in each if row["spearman"]]
-        cells = [dataset, k, supports if len(each) == 1 else f"{supports}, {len(each)} seeds", stage, each[0]["queries"]]
-        cells += [f"{np.mean(dices):.3f}{spread}", f"{min(float(row['lowest']) for row in each):.2f}"]
-        cells += [f"{np.mean(ranks):.2f}" if ranks else "", f"{np.mean([float(row['seconds']) for row in each]):.1f}"]
-        lines.append("| " + " | ".join(cells) + " |")
+        key = (int(row["k"]), row["supports"].split()[0], row["stage"])
+        grouped.setdefault(key, {}).setdefault(row["dataset"], []).append(row)
+    order = [*STAGES, "unet"]
+    for k, supports, stage in sorted(grouped, key=lambda key: (-key[0], key[1], order.index(key[2]))):
+        cells = [cell(grouped[k, supports, stage].get(name, [])) for name in sets]
+        lines.append(f"| {k} | {supports} | {stage} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def cell(rows: list[dict[str, str]]) -> str:
+    """One figure, or the mean and the range of several seeds."""
+    dices, ranks = [float(row["dice"]) for row in rows], [float(row["spearman"]) for row in rows if row["spearman"]]
+    if not rows:
+        return ""
+    if len(rows) > 1:
+        return f"{np.mean(dices):.3f} ({min(dices):.3f} to {max(dices):.3f}, {len(rows)} seeds)"
+    return f"{dices[0]:.3f}" + (f" (rank {ranks[0]:.2f})" if ranks and rows[0]["stage"] == "all" else "")
 
 
 if __name__ == "__main__":
