@@ -262,7 +262,7 @@ def write(path: Path, done: list[dict[str, str]]) -> None:
 
 
 def table(done: list[dict[str, str]]) -> str:
-    """Markdown: a line for each K, kind of supports and stage; Dice by set, with the rank correlation, random ones as mean and range."""
+    """Markdown: a line for each K, kind of supports and stage; Dice by set, of random supports the mean and the range."""
     sets = [name for name in SETS if any(row["dataset"] == name for row in done)]
     lines = ["| K | supports | stage | " + " | ".join(sets) + " |", "|" + "---|" * (3 + len(sets))]
     grouped: dict[tuple[int, str, str], dict[str, list[dict[str, str]]]] = {}
