@@ -14,12 +14,36 @@ from safetensors import safe_open
 
 from geometries import flipped, oblique
 from promisam import zoo
-from promisam.core import Encoded, Example, Grid, Image, Labelled, Prompts, Scores, Segmentation, Segmenter, Task, predict
-from promisam.core.errors import GridMismatch, InvalidConfig, InvalidPrompt, NotFitted, UnsupportedPrompt
+from promisam.core import (
+    Encoded,
+    Example,
+    Explains,
+    Grid,
+    Image,
+    Labelled,
+    Prompts,
+    Scores,
+    Segmentation,
+    Segmenter,
+    Task,
+    predict,
+)
+from promisam.core.errors import (
+    GridMismatch,
+    InvalidConfig,
+    InvalidPrompt,
+    NotFitted,
+    PromisamError,
+    UnsupportedPrompt,
+    WeightsError,
+)
 from promisam.methods import METHODS
+from promisam.runs.few_shot import Learning
 from promisam.sam.model import fingerprint
 from promisam.sam.picture import prompt_tensors
-from promisam.training.checkpoint import Header, read_header, read_into
+from promisam.spatial.registration import ffd
+from promisam.training.checkpoint import Header, read_header, read_into, read_shapes, write_checkpoint
+from promisam.training.contract import FewShot
 from promisam.training.loop import MODEL, Course, Step, Stopped, train
 from promisam.training.recipe import Recipe
 from tiny_sam import randomise, tiny
@@ -45,13 +69,41 @@ ALTERNATIVES = {
     "intensity": [0.0],
     "foreground": [1.0],
     "overlap": [0.0],
+    "registration": [0.0, 0.3],
+    "sam": [0.0, 1.0],
+    "neighbours": [1],
+    "sharpness": [0.0],
+    "members": [2],
+    "steps": [10],
+    "margin": [0.2],
+    "smallest": [1.0],
+    "parts": [1],
+    "agreement": [1.0],
+    "evidence": [5.0],
 }
+# The same where the name means something else to one method, or not all that its type lists can be had everywhere.
+OWN_ALTERNATIVES = {
+    "SamMPA": {"side": [48], "levels": [(0.5,)], "engine": ["demons"]},
+}
+QUICK = {"SamMPA": {"side": 32, "members": 1, "steps": 30}}
+MEMORIES: dict[tuple[object, ...], dict[str, torch.Tensor]] = {}
+
+
+def named(method):
+    module, _, name = METHODS[method].partition(":")
+    return getattr(import_module(module), name)
+
+
+@pytest.fixture(autouse=True)
+def few_steps(monkeypatch):
+    """Registration that finds less, but in a tenth of the time."""
+    monkeypatch.setattr(ffd, "AFFINE_STEPS", 10)
+    monkeypatch.setattr(ffd, "LEVELS", {2: (ffd.Level(16, 12, 5),), 3: (ffd.Level(8, 8, 5),)})
 
 
 @pytest.fixture(params=METHODS)
 def kind(request):
-    module, _, name = METHODS[request.param].partition(":")
-    return getattr(import_module(module), name)
+    return named(request.param)
 
 
 def config_of(kind):
@@ -62,8 +114,10 @@ def make(kind, seed=0, traits=None, **options):
     return on(kind, tiny(seed=seed, **(traits or {})), seed, **options)
 
 
-def on(kind, sam, seed=0, task=TASK, **options):
-    """The method on a SAM; a trainable one with weights that do something."""
+def on(kind, sam, /, seed=0, task=TASK, **options):
+    """The method on a SAM; a trainable one with weights that do something, a few-shot one with supports."""
+    if remembers(kind):
+        return remembering(kind, sam, seed, **options)
     if not learns(kind):
         return kind(sam, config_of(kind)(**options))
     method = kind(sam, config_of(kind)(**options), task)
@@ -74,6 +128,50 @@ def on(kind, sam, seed=0, task=TASK, **options):
 
 def learns(kind):
     return hasattr(kind, "recipe")
+
+
+def remembers(kind):
+    return getattr(kind, "few_shot", False)
+
+
+def remembering(kind, sam, /, seed=0, learned=None, **options):
+    """A few-shot method with three supports; learned once for each SAM, seed and options, by default those of `options`."""
+    learned = options if learned is None else learned
+    key = (kind, fingerprint(sam), seed, *sorted(learned.items()))
+    if key not in MEMORIES:
+        teacher = fresh(kind, sam, **learned)
+        learn(teacher, seed=seed)
+        MEMORIES[key] = {name: tensor.clone() for name, tensor in teacher.network.state_dict().items()}
+    method = fresh(kind, sam, **options)
+    method.make_room({name: tuple(tensor.shape) for name, tensor in MEMORIES[key].items()})
+    method.network.load_state_dict(MEMORIES[key])
+    return method
+
+
+def fresh(kind, sam, /, task=TASK, **options):
+    """A few-shot method before it learns, in a size for tests."""
+    return kind(sam, config_of(kind)(**{**QUICK.get(kind.__name__, {}), **options}), task)
+
+
+def learn(method, number=3, seed=0, others=(), said=lambda _what, _done, _of: None):
+    method.learn(supports(number), others, torch.Generator().manual_seed(seed), said)
+
+
+def supports(number=3):
+    """Pictures like `picture`, of several sizes, with the ellipse and a small square labelled."""
+    shapes = {(40, 61): 0.0, (45, 60): 0.06, (50, 50): -0.05}
+    return [drawn(shape, shift) for shape, shift in list(shapes.items())[:number]]
+
+
+def drawn(shape, shift=0.0):
+    """One of them, moved to the right by a share of its width."""
+    image = picture(shape)
+    y, x = np.indices(shape)
+    labels = ((y / shape[0] - 0.5) / 0.3) ** 2 + ((x / shape[1] - 0.4) / 0.25) ** 2 < 1
+    square = (abs(y / shape[0] - 0.85) < 0.09) & (abs(x / shape[1] - 0.85) < 0.09)
+    pixels = np.roll(image.pixels + 80 * square.astype(np.int16), round(shift * shape[1]), axis=2)
+    found = np.roll(labels | square, round(shift * shape[1]), axis=1).astype(np.uint8)
+    return Labelled(Image(pixels, image.grid), Segmentation(found, image.grid, {1: "object"}))
 
 
 def picture(shape=(40, 61), channels=1, dtype=np.int16, grid=None):
@@ -98,8 +196,8 @@ def ask(image, kind_of_prompt):
 
 
 def usable(method, image):
-    """One value of prompts of every kind that the method takes; none for an automatic one."""
-    return [ask(image, one) for one in sorted(method.accepts)] or [Prompts(image.grid)]
+    """One value of prompts of every kind that the method takes; the last is without prompts for an automatic one."""
+    return [*(ask(image, one) for one in sorted(method.accepts)), *([Prompts(image.grid)] if method.automatic else [])]
 
 
 def scores(method, image, prompts):
@@ -282,6 +380,8 @@ def test_several_prompts_get_labels_in_their_order(kind):
 def alternatives(kind, name):
     annotation = config_of(kind).model_fields[name].annotation
     default = config_of(kind).model_fields[name].default
+    if name in OWN_ALTERNATIVES.get(kind.__name__, {}):
+        return OWN_ALTERNATIVES[kind.__name__][name]
     if typing.get_origin(annotation) is typing.Literal:
         return [value for value in typing.get_args(annotation) if value != default]
     if annotation is bool:
@@ -300,10 +400,15 @@ def labelled(grid, channels=1):
 
 
 def everything_seen(kind, **options):
-    """Prepared pixels and scores for every kind of prompt; of what learns, also its first weights and what it learns from."""
+    """Prepared pixels and scores for every kind of prompt; of what learns, also its first weights and what it learns from.
+
+    Of what remembers: what two supports leave in it, and what it answers with three that were learned without options.
+    """
+    if remembers(kind):
+        return all_remembered(kind, **options)
     method, image = make(kind, **options), picture()
     seen = [method.prepare(image).pixels]
-    for prompts in [*usable(method, image), *([Prompts(image.grid)] if method.automatic else [])]:
+    for prompts in usable(method, image):
         found = scores(method, image, prompts)
         seen += [found.logits, np.array(found.quality)]
     if not learns(kind):
@@ -327,6 +432,14 @@ def everything_seen(kind, **options):
         method.network.eval()
         seen.append(method.decode(method.encode(example.image), Prompts(grid)).logits if method.automatic else np.zeros(1))
     return seen
+
+
+def all_remembered(kind, **options):
+    image = drawn((42, 58), 0.03).image
+    taught, given = fresh(kind, tiny(), **options), remembering(kind, tiny(), learned={}, **options)
+    learn(taught, 2)
+    answered = scores(given, image, Prompts(image.grid)).logits
+    return [given.prepare(image).pixels, answered, *(value.numpy() for value in taught.network.state_dict().values())]
 
 
 def alike(one, other):
@@ -411,10 +524,9 @@ class TestPlainSam:
 class TestLearning:
     """What every method that learns keeps, tried in a few steps on tiny pictures."""
 
-    @pytest.fixture(params=[name for name, place in METHODS.items() if name != "plain_sam"])
+    @pytest.fixture(params=[name for name in METHODS if learns(named(name))])
     def kind(self, request):
-        module, _, name = METHODS[request.param].partition(":")
-        return getattr(import_module(module), name)
+        return named(request.param)
 
     def examples(self, number=4):
         shapes = [(40, 61), (61, 40), (33, 33), (50, 20)]
@@ -485,10 +597,163 @@ class TestLearning:
         method, image = make(kind), picture()
         truth = Segmentation(np.ones(image.grid.shape, np.uint8), image.grid, {1: "object"})
         kept = method.precompute(Labelled(image, truth), 0)
-        for prompts in [*usable(method, image), *([Prompts(image.grid)] if method.automatic else [])]:
+        for prompts in usable(method, image):
             one = method.decode(method.encode(image), prompts).logits
             other = method.decode(method.recall(image.grid, kept), prompts).logits
             assert np.abs(one - other).max() < 0.02 * np.abs(one).max()  # kept in half precision
 
     def test_options_of_method_and_recipe_have_different_names(self, kind):
         assert not set(config_of(kind).model_fields) & set(Recipe.model_fields)
+
+
+class TestRemembering:
+    """What every method keeps that remembers a few labelled pictures."""
+
+    @pytest.fixture(params=[name for name in METHODS if remembers(named(name))])
+    def kind(self, request):
+        return named(request.param)
+
+    def header(self, kind, method):
+        return Header(kind.__name__, method.config.model_dump(mode="json"), method.task, None, "0")
+
+    def test_it_keeps_the_protocol(self, kind):
+        method = on(kind, tiny())
+        assert isinstance(method, FewShot)
+        assert method.automatic
+        assert method.classes == TASK.classes
+        assert isinstance(method.network, torch.nn.Module)
+
+    def test_without_a_task_it_refuses(self, kind):
+        method = kind(tiny(), config_of(kind)())
+        with pytest.raises(NotFitted):
+            learn(method)
+        for use in (lambda: method.network, lambda: predict(method, picture())):
+            with pytest.raises(NotFitted, match=r"promisam fit .*--support"):
+                use()
+
+    def test_without_supports_it_says_how_to_give_some(self, kind):
+        method = fresh(kind, tiny())
+        for use in (lambda: method.network, lambda: predict(method, picture())):
+            with pytest.raises(NotFitted, match=r"promisam fit .*--support"):
+                use()
+        with pytest.raises(PromisamError):
+            learn(method, 0)
+        with pytest.raises(NotFitted):
+            _ = method.network
+
+    def test_learning_changes_nothing_but_the_memory(self, kind):
+        sam, given = tiny(), supports()
+        before, grads, mode = fingerprint(sam), [p.requires_grad for p in sam.parameters()], sam.training
+        pixels, labels = [one.image.pixels.copy() for one in given], [one.truth.labels.copy() for one in given]
+        method, chance, drawn_from = fresh(kind, sam), torch.get_rng_state(), np.random.get_state()[1].copy()
+        method.learn(given, [], torch.Generator().manual_seed(0), lambda *_: None)
+        assert fingerprint(sam) == before
+        assert [p.requires_grad for p in sam.parameters()] == grads
+        assert all(p.grad is None for p in sam.parameters())
+        assert sam.training == mode
+        assert all(np.array_equal(one.image.pixels, kept) for one, kept in zip(given, pixels, strict=True))
+        assert all(np.array_equal(one.truth.labels, kept) for one, kept in zip(given, labels, strict=True))
+        assert torch.equal(torch.get_rng_state(), chance)  # its chance is what it was given
+        assert np.array_equal(np.random.get_state()[1], drawn_from)
+
+    def test_the_same_seed_leaves_the_same_memory(self, kind):
+        first, again = fresh(kind, tiny()), fresh(kind, tiny())
+        learn(first, 2, seed=3)
+        learn(again, 3, seed=8)  # what is learned twice is as if learned once
+        learn(again, 2, seed=3)
+        assert fingerprint(first.network) == fingerprint(again.network)
+        one, other = (scores(method, picture(), Prompts(picture().grid)) for method in (first, again))
+        assert np.array_equal(one.logits, other.logits)
+
+    def test_other_images_are_looked_at_once_and_one_by_one(self, kind):
+        alive, told = [], []
+
+        def others():
+            for number in range(3):
+                alive.append(number)
+                yield picture((30 + number, 44))
+
+        plain, looked = fresh(kind, tiny()), fresh(kind, tiny())
+        learn(plain, 2)
+        learn(looked, 2, others=others(), said=lambda *one: told.append(one))
+        assert alive == [0, 1, 2]
+        assert fingerprint(looked.network) != fingerprint(plain.network)
+        assert told
+        assert all(isinstance(what, str) and done >= 0 and (of is None or done <= of) for what, done, of in told)
+
+    def test_a_checkpoint_answers_as_what_wrote_it(self, kind, tmp_path):
+        method, image = on(kind, tiny()), picture()
+        write_checkpoint(tmp_path / MODEL, method.network, self.header(kind, method))
+        header = read_header(tmp_path / MODEL)
+        assert header.task == TASK
+        opened = kind(tiny(), config_of(kind).model_validate(header.options), header.task)
+        opened.make_room(read_shapes(tmp_path / MODEL))
+        read_into(tmp_path / MODEL, opened.network)
+        for prompts in usable(method, image):
+            one, other = scores(method, image, prompts), scores(opened, image, prompts)
+            assert np.array_equal(one.logits, other.logits)
+            assert one.quality == other.quality
+
+    def test_the_checkpoint_holds_own_tensors_alone(self, kind, tmp_path):
+        method = fresh(kind, sam := tiny())
+        learn(method, 2)
+        write_checkpoint(tmp_path / MODEL, method.network, self.header(kind, method))
+        with safe_open(tmp_path / MODEL, framework="pt") as file:
+            assert set(file.keys()) == set(method.network.state_dict())
+        of_sam = {tensor.data_ptr() for one in (sam, method.sam) for tensor in one.state_dict().values()}
+        assert not of_sam & {tensor.data_ptr() for tensor in method.network.state_dict().values()}
+        assert not any(p.requires_grad for p in method.network.parameters())
+
+    def test_a_checkpoint_of_other_shapes_is_refused(self, kind, tmp_path):
+        method, fewer = on(kind, tiny()), fresh(kind, tiny())
+        learn(fewer, 2)
+        write_checkpoint(tmp_path / MODEL, method.network, self.header(kind, method))
+        before = fingerprint(fewer.network)
+        with pytest.raises(WeightsError):
+            read_into(tmp_path / MODEL, fewer.network)
+        assert fingerprint(fewer.network) == before
+
+    def test_a_checkpoint_of_another_method_is_refused(self, kind):
+        shapes = {name: tuple(tensor.shape) for name, tensor in on(kind, tiny()).network.state_dict().items()}
+        empty = fresh(kind, tiny())
+        one_less = [{n: s for n, s in shapes.items() if n != gone} for gone in shapes]
+        for foreign in ({}, {"stem.weight": (8, 1, 3, 3)}, dict.fromkeys(shapes, ())):
+            with pytest.raises(WeightsError):
+                empty.make_room(foreign)
+        for other in one_less:  # refused at once, or when the tensors are read
+            try:
+                empty.make_room(other)
+            except WeightsError:
+                continue
+            assert set(empty.network.state_dict()) != set(other)
+
+    def test_classes_are_answered_in_their_order(self, kind):
+        task = Task(("ellipse", "square"), 2, 1, (1.0, 1.0), (40, 61))
+        method = fresh(kind, tiny(), task)
+        given = [self.of_two(one) for one in supports(2)]
+        method.learn(given, [], torch.Generator().manual_seed(0), lambda *_: None)
+        found = predict(method, given[0].image)
+        assert [found.name(value) for value in (1, 2)] == ["ellipse", "square"]
+        assert scores(method, given[0].image, Prompts(given[0].image.grid)).logits.shape == (2, 40, 61)
+
+    def of_two(self, one):
+        """What lies on the right is the second class."""
+        x = np.indices(one.truth.grid.shape)[1] / one.truth.grid.shape[1]
+        labels = one.truth.labels * (1 + (x > 0.7)).astype(np.uint8)
+        return Labelled(one.image, Segmentation(labels, one.truth.grid, {1: "ellipse", 2: "square"}))
+
+    def test_explained_is_answered(self, kind):
+        method, image = on(kind, tiny()), picture()
+        if not isinstance(method, Explains):
+            pytest.skip("it explains nothing")
+        encoded = method.encode(image)
+        told = method.explain(encoded)
+        assert 0 <= told.confidence <= 1
+        assert all(isinstance(flag, str) and flag for flag in told.flags)
+        assert all(np.isfinite(value) for value in told.measures.values())
+        for one in told.prompts:
+            assert one.target in method.classes
+            assert np.isfinite(method.decode(encoded, one).logits).all()
+
+    def test_options_of_method_and_learning_have_different_names(self, kind):
+        assert not set(config_of(kind).model_fields) & set(Learning.model_fields)
