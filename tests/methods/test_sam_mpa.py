@@ -171,7 +171,6 @@ class TestPictures:
         flat = Labelled(blank, scene(1).truth)
         assert np.isfinite(predict(taught(flat), blank).labels).all()
 
-    @pytest.mark.xfail(strict=True, reason="the confidence does not look at the similarity after registration")
     def test_an_image_unlike_the_supports_is_trusted_less(self, three):
         noise = np.random.default_rng(0).integers(0, 256, (1, 48, 64)).astype(np.uint8)
         usual = explained(three, scene(7).image)

@@ -121,7 +121,8 @@ def prompts_for(
                 prompts = prompts.click(place(np.array(corner)).tolist(), positive=False)
     if "box" in kinds:
         away = max(margin * max(grid.shape), 0.5)
-        prompts = prompts.with_box(np.clip(place(low) - away, 0, last).tolist(), np.clip(place(high) + away, 0, last).tolist())
+        box = np.clip([place(low) - away, place(high) + away], -0.5, last + 0.5)  # of one row, too, it has an extent
+        prompts = prompts.with_box(box[0].tolist(), box[1].tolist())
     if "mask" in kinds:
         index = [
             np.minimum(((np.arange(n) + 0.5) / r).astype(int), m - 1)
@@ -155,7 +156,7 @@ def _answers(sam: Sam, seen: View, each: list[list[Prompts]], levels: list[np.nd
             here = range(at, at + len(prompts))
             best = [_best(masks[i], quality[i].cpu().numpy(), level, several=sam.traits.multimask) for i in here]
             answers.append(np.max([masks[i, k] for i, k in zip(here, best, strict=True)], axis=0))
-            qualities.append(float(np.mean([float(quality[i, k]) for i, k in zip(here, best, strict=True)])))
+            qualities.append(float(np.mean([float(quality[i, k].clamp(0, 1)) for i, k in zip(here, best, strict=True)])))
             at += len(prompts)
     return answers, qualities
 

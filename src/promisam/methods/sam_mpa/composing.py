@@ -19,7 +19,8 @@ from promisam.methods.sam_mpa.sight import Views, resampled
 from promisam.sam.model import Sam
 
 Stack = Float[np.ndarray, "classes z v u"]
-_POOR = 0.5  # of the usual similarity: at and below it, warped masks count nothing
+_POOR, _FAIR = 0.5, 0.75  # of the usual similarity: below the first, warped masks and the answer count nothing
+_ABOVE = 0.5  # what a confidence may lie above what it is made of: a line through few supports is no proof far from them
 _FLAT = 0.05  # slope of the confidence where it reaches what supports reached
 _FAINT = 0.2  # level of the coarse mask within which it is asked how sure it is
 
@@ -106,7 +107,7 @@ def coarse_mask(
         if only is None:
             raise ValueError("neither votes nor location")
         return Coarse(only, votes, location, measures)
-    fit = (measures["similarity"] / usual - _POOR) / (1 - _POOR) if usual > 0 else 1.0
+    fit = (likeness(measures, usual) - _POOR) / (1 - _POOR)
     weight = share * float(np.clip(fit, 0, 1))
     return Coarse(weight * votes + (1 - weight) * location, votes, location, measures)
 
@@ -137,6 +138,8 @@ def compose(coarse: Coarse, refined: Refined | None, tuned: Tuned, config: Confi
     flags = tuple(dict.fromkeys(flag for one in parts for flag in one.flags))
     if not any(one.found for one in parts):
         flags = ("nothing found", *(flag for flag in flags if flag != _ABSENT))
+    if likeness(coarse.measures, tuned.similarity) < _POOR:
+        flags = (*flags, "unlike the supports")
     prompts = refined.prompts if refined else ()
     return Composed(np.stack([one.probability for one in parts]), {**measures, **coarse.measures}, flags, prompts)
 
@@ -163,7 +166,9 @@ def _of_class(coarse: Coarse, refined: Refined | None, number: int, tuned: Tuned
         answer = finished(answer, thought, tuned.bodies, config.smallest)
     agreed = dice(answer > 0.5, thought > 0.5)
     measures["coarse_dice"] = agreed
-    if refined is not None and agreed < config.agreement and (thought > 0.5).any():
+    if refined is not None and not (thought > 0.5).any() and (answer > 0.5).any():
+        flags.append("only a faint coarse mask")
+    elif refined is not None and agreed < config.agreement:
         answer = finished(thought, thought, tuned.bodies, config.smallest) if config.cleaning else thought
         flags.append("SAM disagrees: coarse mask kept")
     part = _Part(answer, {**measures, "evidence": evidence(thought, answer)}, tuple(flags))
@@ -185,13 +190,23 @@ def evidence(thought: Float[np.ndarray, "*space"], answer: Float[np.ndarray, "*s
     return float(inside.mean()) if inside.size else 0.0
 
 
-def trust(measures: Mapping[str, float]) -> float:
-    """What the confidence is made of: the mean of those measures that are there."""
+def likeness(measures: Mapping[str, float], usual: float) -> float:
+    """Similarity after warping as a share of what is usual; 1 where images are not registered."""
+    return measures["similarity"] / usual if "similarity" in measures and usual > 0 else 1.0
+
+
+def trust(measures: Mapping[str, float], usual: float) -> float:
+    """What the confidence is made of: the mean of the measures that are there, and nothing for an image like no support.
+
+    Args:
+        measures: of an answer.
+        usual: similarity of supports to each other after warping.
+    """
     used = [measures[name] for name in ("sureness", "evidence", "stability", "coarse_dice", "quality") if name in measures]
-    return float(np.mean(used))
+    return float(np.mean(used) * np.clip((likeness(measures, usual) - _POOR) / (_FAIR - _POOR), 0, 1))
 
 
 def confidence(measures: Mapping[str, float], tuned: Tuned) -> float:
     """The Dice to expect: hardly more than a support reached, but never level, so that cases keep their order."""
-    found = trust(measures)
-    return float(np.clip(min(tuned.offset + tuned.slope * found, tuned.highest - _FLAT * (1 - found)), 0, 1))
+    found = trust(measures, tuned.similarity)
+    return float(np.clip(min(tuned.offset + tuned.slope * found, tuned.highest - _FLAT * (1 - found), found + _ABOVE), 0, 1))

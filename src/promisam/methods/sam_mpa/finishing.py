@@ -29,9 +29,10 @@ def finished(
     mask = probability > 0.5
     if not mask.any():
         return probability
-    flat = [n for n in mask.shape if n > 1]
-    sigma = max(_LEAST, _SMOOTH * float(mask.sum()) ** (1 / max(1, len(flat))))
-    smooth = ndi.gaussian_filter(probability, [sigma if n > 1 else 0 for n in mask.shape])
+    thick = int(mask.any(axis=(-2, -1)).sum())
+    sigma = max(_LEAST, _SMOOTH * float(mask.sum() / max(1, thick)) ** 0.5)
+    across = [0.0] * (mask.ndim - 2)  # slices may be thick: nothing is smoothed from one to the next
+    smooth = ndi.gaussian_filter(probability, [*across, sigma, sigma])
     mask = smooth > 0.5
     near = ndi.binary_dilation(coarse > _FAINT, iterations=max(1, round(_NEAR * max(mask.shape))))
     parts, _ = ndi.label(mask)

@@ -199,7 +199,7 @@ def tuned(
     final = [compose(c, r, start, config) for c, r in zip(thought, refined, strict=True)]
     dices = composed(start.sam)
     start = replace(start, evidence=_least_evidence([c.probability for c in thought], final, supports))
-    return _calibrated(start, [trust(one.measures) for one in final], dices)
+    return _calibrated(start, [trust(one.measures, start.similarity) for one in final], dices)
 
 
 def _counted(supports: Sequence[Support], config: Config) -> Tuned:
@@ -208,7 +208,7 @@ def _counted(supports: Sequence[Support], config: Config) -> Tuned:
         return Tuned(parts=config.parts, bodies=config.parts)
 
     def most(masks: Iterable[np.ndarray]) -> int:
-        return max((len(parts_of(mask, mask, len(mask.ravel()), config.smallest)) for mask in masks), default=1)
+        return max((len(parts_of(mask, mask.astype(np.float32), mask.size, config.smallest)) for mask in masks), default=1)
 
     stacks = [truth > 0.5 for one in supports for truth in one.truth]
     return Tuned(parts=max(1, most(one for stack in stacks for one in stack)), bodies=max(1, most(stacks)))
@@ -283,7 +283,7 @@ def _dice(made: Stack, truth: Stack) -> float:
     return float(np.mean(found)) if found else float("nan")
 
 
-def _least_evidence(thought: Sequence[Stack], final: Sequence[Composed], supports: Sequence[Support]) -> float:
+def _least_evidence(thought: Sequence[np.ndarray], final: Sequence[Composed], supports: Sequence[Support]) -> float:
     """Of the classes that supports show, where the mask found is right at least in part."""
     found = []
     for coarse, made, one in zip(thought, final, supports, strict=True):

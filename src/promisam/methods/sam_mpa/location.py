@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 COMPONENTS = 64  # of the features, at most: 16 and 32 were clearly worse on two of four real sets, 128 no better
 HIDDEN = 64
+_FAINTEST = 1e-4  # of the strongest: components below are rounding errors, where places are fewer than features
 _FOLDS = 5
 _BATCH = 1024
 _RATE = 3e-3
@@ -45,7 +46,8 @@ class Components(nn.Module):
         vectors = vectors * vectors.gather(0, vectors.abs().argmax(0, keepdim=True)).sign()
         found = cls(len(mean))
         found.centre.copy_(mean)
-        found.basis.copy_(F.pad(vectors / values.clamp(min=1e-6).sqrt() / spread[:, None], (0, COMPONENTS - count)))
+        scale = torch.where(values > _FAINTEST * values[0], values.clamp(min=1e-12).rsqrt(), 0.0)
+        found.basis.copy_(F.pad(vectors * scale / spread[:, None], (0, COMPONENTS - count)))
         return found
 
     def forward(self, features: Float[Tensor, "f v u"]) -> Float[Tensor, "n c"]:
@@ -99,7 +101,7 @@ class Located:
     """
 
     prior: LocationPrior
-    held_out: tuple[Float[Tensor, "n classes"], ...]
+    held_out: tuple[Float[Tensor, "_ classes"], ...]
 
 
 def learn_location(supports: Sequence[Places], members: int, steps: int, generator: torch.Generator) -> Located:
@@ -174,7 +176,7 @@ def _fit(prior: LocationPrior, data: _Data, taught: Bool[Tensor, "m s"], steps: 
 
 
 @torch.inference_mode()
-def _answers(others: LocationPrior, supports: Sequence[Places], folds: Int64[Tensor, " s"]) -> list[Float[Tensor, "n classes"]]:
+def _answers(others: LocationPrior, supports: Sequence[Places], folds: Int64[Tensor, " s"]) -> list[Float[Tensor, "_ classes"]]:
     """By support: probabilities of the member that did not learn from it."""
     found = []
     for one, fold in zip(supports, folds.tolist(), strict=True):

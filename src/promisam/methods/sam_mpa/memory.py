@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass, fields
 
 import torch
 from jaxtyping import Float, UInt8
@@ -102,8 +102,8 @@ class Memory(nn.Module):
     @property
     def tuned(self) -> Tuned:
         """How the parts are put together."""
-        found = Tuned(*self.tuning.tolist())
-        return replace(found, parts=round(found.parts), bodies=round(found.bodies))
+        values = dict(zip((one.name for one in fields(Tuned)), self.tuning.tolist(), strict=True))
+        return Tuned(**{**values, "parts": round(values["parts"]), "bodies": round(values["bodies"])})
 
     @tuned.setter
     def tuned(self, value: Tuned) -> None:

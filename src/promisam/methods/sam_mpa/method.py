@@ -11,6 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from promisam import zoo
 from promisam.core import (
     Explanation,
     Grid,
@@ -131,8 +132,7 @@ class SamMPA:
 
     def check(self, grid: Grid, prompts: Prompts) -> None:
         """Refuse prompts off the image, kinds that the weights never learned, and prompts that do not say which class."""
-        advice = "Leave prompts out: the supports say what is wanted." if self.ndim == 3 else "Give another kind of prompt."
-        check_prompts(self.accepts, grid, prompts, advice, automatic=True)
+        check_prompts(self.accepts, grid, prompts, self._advice(prompts), automatic=True)
         class_of(prompts, self.classes)
 
     def encode(self, image: Image) -> EncodedImage:
@@ -148,7 +148,7 @@ class SamMPA:
         if prompts.kinds:
             seen = encoded.views[0]
             logits, quality = self.sam.decode(seen.embedding, **prompt_tensors(self.sam, seen.frame, prompts))
-            best = int(quality[0].argmax()) if self.sam.traits.multimask and prompts.box_zyx is None else 0
+            best = int(quality[0].argmax()) if self.sam.traits.multimask else 0
             restored = seen.frame.restore(logits[:, best : best + 1])[0]
             return Scores(restored.float().cpu().numpy(), encoded.grid, (float(quality[0, best]),))
         stack = torch.from_numpy(encoded.answer.probability).clamp(_SURE, 1 - _SURE).logit()
@@ -173,7 +173,7 @@ class SamMPA:
         tuned = self._settled()
         rows, pooled = [], []
         for shown in views:
-            if tuned.registration < 1:
+            if config.registration != 1:
                 rows.append(memory.location(rows_of(shown, memory.components)).cpu())
             pooled.append(shown.pooled)
         location = stacked_location(torch.cat(rows), views) if rows else None
@@ -196,6 +196,15 @@ class SamMPA:
         if config.parts != "auto":
             found = replace(found, parts=config.parts, bodies=config.parts)
         return found if config.sam == "auto" else replace(found, sam=config.sam)
+
+    def _advice(self, prompts: Prompts) -> str:
+        if self.ndim == 3:
+            return "Leave prompts out: the supports say what is wanted."
+        able = [name for name in zoo.CATALOGUE if all(name in zoo.that_learned(kind) for kind in prompts.kinds)]
+        return (
+            f"The weights {self.sam.traits.name} never learned that: give {' or '.join(sorted(self.accepts))}, "
+            f"or fit again with weights that did, e.g. --weights {able[0] if able else 'sam_vit_b'}."
+        )
 
     def _on_grid(self, stack: torch.Tensor, encoded: EncodedImage) -> np.ndarray:
         """Logits in cells on the image's own samples."""
