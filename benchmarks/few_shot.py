@@ -27,9 +27,9 @@ from scipy.stats import spearmanr
 
 from promisam import store, zoo
 from promisam.core import Image, Labelled, Prompts, Segmenter, Task, predict, to_segmentation
+from promisam.evaluation import dice
 from promisam.io import find_inputs, open_examples
 from promisam.methods.sam_mpa import Config, SamMPA, sight
-from promisam.methods.sam_mpa.asking import dice
 from promisam.methods.sam_mpa.viewing import View
 from promisam.runs.fit import Request as Training
 from promisam.runs.fit import fit

@@ -14,11 +14,10 @@ from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from promisam import zoo
 from promisam.core import Grid, Image, PromptKind, Prompts, Scores, Window, check_ndim, check_prompts
 from promisam.sam.frame import Frame
 from promisam.sam.model import Sam
-from promisam.sam.picture import encoder_precision, framed, prompt_tensors
+from promisam.sam.picture import encoder_precision, framed, prompt_tensors, weights_advice
 
 
 class Config(BaseModel):
@@ -71,7 +70,7 @@ class PlainSam:
 
     def check(self, grid: Grid, prompts: Prompts) -> None:
         """Refuse prompts off the image and kinds that the weights never learned, naming weights that did."""
-        check_prompts(self.accepts, grid, prompts, self._advice(prompts))
+        check_prompts(self.accepts, grid, prompts, weights_advice(self.sam, prompts))
 
     @torch.inference_mode()
     def encode(self, image: Image) -> EncodedPicture:
@@ -99,10 +98,3 @@ class PlainSam:
         lone_click = prompts.kinds == {"points"} and len(prompts.points_zyx) == 1
         several = {"always": True, "never": False, "auto": lone_click}[self.config.multimask] and len(quality) > 1
         return 1 + int(quality[1:].argmax()) if several else 0
-
-    def _advice(self, prompts: Prompts) -> str:
-        able = [name for name in zoo.CATALOGUE if all(name in zoo.that_learned(kind) for kind in prompts.kinds)]
-        return (
-            f"The weights {self.sam.traits.name} never learned that: give {' or '.join(sorted(self.accepts))}, "
-            f"or use weights that did, e.g. --weights {able[0] if able else 'sam_vit_b'}."
-        )

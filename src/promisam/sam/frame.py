@@ -71,11 +71,15 @@ class Frame:
         logits = torch.logit(share, eps=1e-6).clamp(-MASK_STRENGTH, MASK_STRENGTH)
         return F.pad(logits, (0, cells - extent[1], 0, cells - extent[0]), value=-MASK_STRENGTH)
 
+    def cells(self, grid: int) -> tuple[int, int]:
+        """(y, x) of the picture in cells of the decoder's masks, 4 * grid to a side; at least one each."""
+        height, width = (max(1, round(n * 4 * grid / self.side)) for n in self.resized)
+        return height, width
+
     def shares(self, masks: Shaped[np.ndarray, "c y x"], grid: int) -> Float[Tensor, "1 c _ _"]:
         """How much of each cell of the decoder's masks (4 * grid to a side) the masks cover, 0..1, without the padding."""
-        extent = [max(1, round(n * 4 * grid / self.side)) for n in self.resized]
         given = torch.from_numpy(np.require(masks, np.float32, ("C", "W")))[None]
-        return F.interpolate(given, extent, mode="bilinear", align_corners=False, antialias=True).clamp(0, 1)
+        return F.interpolate(given, self.cells(grid), mode="bilinear", align_corners=False, antialias=True).clamp(0, 1)
 
     def points_zyx(self, points_xy: Float[Tensor, "n 2"]) -> Float[np.ndarray, "n 2"]:
         """(x, y) of the frame to array indices (y, x) of the picture, the nearest on it."""

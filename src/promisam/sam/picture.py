@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from promisam import zoo
 from promisam.core import Image, Prompts
 from promisam.sam.frame import Frame
 from promisam.sam.model import Sam
@@ -37,6 +38,15 @@ def prompt_tensors(sam: Sam, frame: Frame, prompts: Prompts) -> dict[str, Tensor
     if prompts.mask is not None:
         given["masks"] = frame.mask_logits(prompts.mask, sam.prompt_encoder.shape.grid)
     return {name: tensor.to(device_of(sam)) for name, tensor in given.items()}
+
+
+def weights_advice(sam: Sam, prompts: Prompts, way: str = "use weights") -> str:
+    """What to do about prompts of a kind that a SAM's weights never learned: other prompts, or weights that did."""
+    able = [name for name in zoo.CATALOGUE if all(name in zoo.that_learned(kind) for kind in prompts.kinds)]
+    return (
+        f"The weights {sam.traits.name} never learned that: give {' or '.join(sorted(sam.traits.prompts))}, "
+        f"or {way} that did, e.g. --weights {able[0] if able else 'sam_vit_b'}."
+    )
 
 
 def encoder_precision(sam: Sam, precision: Precision) -> AbstractContextManager[object]:

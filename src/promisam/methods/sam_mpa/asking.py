@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from promisam.core import Grid, PromptKind, Prompts
+from promisam.evaluation import dice
 from promisam.methods.sam_mpa.config import Config
 from promisam.methods.sam_mpa.viewing import View
 from promisam.sam.model import Sam
@@ -66,7 +67,7 @@ def ask(sam: Sam, seen: View, coarse: Float[np.ndarray, "v u"], config: Config, 
     if not answers:
         return Answer(np.zeros_like(coarse), 0.0, 0.0, tuple(shown))
     mean = np.average(answers, axis=0, weights=[_trust(one, q, coarse) for one, q in zip(answers, qualities, strict=True)])
-    stability = float(np.mean([dice(one > 0.5, mean > 0.5) for one in answers]))
+    stability = float(np.mean([overlap(one > 0.5, mean > 0.5) for one in answers]))
     return Answer(mean.astype(np.float32), float(np.mean(qualities)), stability, tuple(shown))
 
 
@@ -183,7 +184,7 @@ def _best(masks: np.ndarray, quality: np.ndarray, coarse: np.ndarray, *, several
     """Of SAM's masks of one object, that which it thinks best and that is most like the coarse one."""
     if not several or len(masks) == 1:
         return 0
-    return int(np.argmax([q + dice(mask > 0.5, coarse) for mask, q in zip(masks, quality, strict=True)]))
+    return int(np.argmax([q + overlap(mask > 0.5, coarse) for mask, q in zip(masks, quality, strict=True)]))
 
 
 def _trust(answer: np.ndarray, quality: float, coarse: np.ndarray) -> float:
@@ -192,7 +193,6 @@ def _trust(answer: np.ndarray, quality: float, coarse: np.ndarray) -> float:
     return max(0.5 * quality + 0.5 * float(agreement), 1e-3)
 
 
-def dice(one: np.ndarray, other: np.ndarray) -> float:
-    """Of two masks; 1 for two empty ones."""
-    both = int(one.sum()) + int(other.sum())
-    return 2 * int((one & other).sum()) / both if both else 1.0
+def overlap(one: np.ndarray, other: np.ndarray) -> float:
+    """Dice of two masks; 1 for two empty ones, which agree."""
+    return dice(one, other) if one.any() or other.any() else 1.0

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from promisam.core import Prompts
-from promisam.methods.sam_mpa.asking import Answer, ask, dice
+from promisam.methods.sam_mpa.asking import Answer, ask, overlap
 from promisam.methods.sam_mpa.config import Config
 from promisam.methods.sam_mpa.finishing import finished
 from promisam.methods.sam_mpa.memory import Memory, Tuned
@@ -31,14 +31,10 @@ class Coarse:
 
     Attributes:
         probability: of each class.
-        votes: of warped masks; None without registration.
-        location: of the location prior; None without it.
         measures: of the registration.
     """
 
     probability: Stack
-    votes: Stack | None = None
-    location: Stack | None = None
     measures: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -106,10 +102,10 @@ def coarse_mask(
         only = votes if location is None else location
         if only is None:
             raise ValueError("neither votes nor location")
-        return Coarse(only, votes, location, measures)
+        return Coarse(only, measures)
     fit = (likeness(measures, usual) - _POOR) / (1 - _POOR)
     weight = share * float(np.clip(fit, 0, 1))
-    return Coarse(weight * votes + (1 - weight) * location, votes, location, measures)
+    return Coarse(weight * votes + (1 - weight) * location, measures)
 
 
 def refine(sam: Sam, views: Views, coarse: Stack, config: Config, parts: int, classes: Sequence[str]) -> Refined:
@@ -164,7 +160,7 @@ def _of_class(coarse: Coarse, refined: Refined | None, number: int, tuned: Tuned
         measures |= {"quality": refined.quality[number], "stability": refined.stability[number]}
     if config.cleaning:
         answer = finished(answer, thought, tuned.bodies, config.smallest)
-    agreed = dice(answer > 0.5, thought > 0.5)
+    agreed = overlap(answer > 0.5, thought > 0.5)
     measures["coarse_dice"] = agreed
     if refined is not None and not (thought > 0.5).any() and (answer > 0.5).any():
         flags.append("only a faint coarse mask")

@@ -12,7 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from promisam.core import Image, Labelled
-from promisam.methods.sam_mpa.asking import dice, parts_of
+from promisam.evaluation import dice
+from promisam.methods.sam_mpa.asking import parts_of
 from promisam.methods.sam_mpa.composing import Composed, Stack, coarse_mask, compose, evidence, on_stack, refine, trust, voted
 from promisam.methods.sam_mpa.config import Config
 from promisam.methods.sam_mpa.location import Components, Located, Places, learn_location
@@ -52,13 +53,7 @@ class Support:
     @property
     def spacing(self) -> tuple[float, ...]:
         """Of what is registered."""
-        return spacing_of(self.views.sliced, tuple(self.fixed.shape))
-
-
-def spacing_of(sliced: Sliced, space: tuple[int, ...]) -> tuple[float, ...]:
-    """Distance of samples, when an image is brought to so many."""
-    shape = sliced.stacked(np.empty(sliced.grid.shape, bool)).shape[-len(space) :]
-    return tuple(float(step * n / m) for step, n, m in zip(sliced.spacing, shape, space, strict=True))
+        return self.views.sliced.spacing_at(tuple(self.fixed.shape))
 
 
 def remember(
@@ -159,7 +154,7 @@ def _space(supports: Sequence[Labelled], config: Config) -> tuple[int, ...]:
     """Samples that images are registered on: a square of pictures, the median shape of volumes, slices first."""
     if supports[0].image.grid.ndim == 2:
         return (config.side, config.side)
-    shapes = [Sliced.of(one.image.grid).stacked(np.empty(one.image.grid.shape, bool)).shape for one in supports]
+    shapes = [Sliced.of(one.image.grid).shape for one in supports]
     median: np.ndarray = np.median(np.array(shapes), axis=0)
     most = config.side / 2
     return tuple(int(max(1, round(n * min(1.0, most / max(median))))) for n in median)
@@ -175,10 +170,10 @@ def tuned(
     sam: Sam, config: Config, memory: Memory, supports: Sequence[Support], located: Located, classes: Sequence[str], said: Said
 ) -> Tuned:
     """What the supports say of each other; what is asked for in the options stands."""
-    start = _asked(_counted(supports, config), config)
+    start = _counted(supports, config).asked(config)
     if len(supports) < _LEAST:
         return start
-    kept = _held_out(config, memory, supports, located, start, said)
+    kept = _held_out(config, memory, supports, located, said)
     usual = float(np.median([one.measures["similarity"] for one in kept])) if config.registration != 0 else 0.0
     start = replace(start, similarity=max(usual, 0.0))
     if config.registration == "auto":
@@ -197,30 +192,19 @@ def tuned(
     if config.sam == "auto":
         start = replace(start, sam=_best(SAM_SHARES, composed))
     final = [compose(c, r, start, config) for c, r in zip(thought, refined, strict=True)]
-    dices = composed(start.sam)
+    dices = [_dice(one.probability, support.truth) for one, support in zip(final, supports, strict=True)]
     start = replace(start, evidence=_least_evidence([c.probability for c in thought], final, supports))
     return _calibrated(start, [trust(one.measures, start.similarity) for one in final], dices)
 
 
 def _counted(supports: Sequence[Support], config: Config) -> Tuned:
     """The parts that objects have."""
-    if config.parts != "auto":
-        return Tuned(parts=config.parts, bodies=config.parts)
 
     def most(masks: Iterable[np.ndarray]) -> int:
         return max((len(parts_of(mask, mask.astype(np.float32), mask.size, config.smallest)) for mask in masks), default=1)
 
     stacks = [truth > 0.5 for one in supports for truth in one.truth]
     return Tuned(parts=max(1, most(one for stack in stacks for one in stack)), bodies=max(1, most(stacks)))
-
-
-def _asked(found: Tuned, config: Config) -> Tuned:
-    share, sam = config.registration, config.sam
-    return replace(
-        found,
-        registration=found.registration if share == "auto" else share,
-        sam=found.sam if sam == "auto" else sam,
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,9 +214,7 @@ class _HeldOut:
     measures: dict[str, float]
 
 
-def _held_out(
-    config: Config, memory: Memory, supports: Sequence[Support], located: Located, start: Tuned, said: Said
-) -> list[_HeldOut]:
+def _held_out(config: Config, memory: Memory, supports: Sequence[Support], located: Located, said: Said) -> list[_HeldOut]:
     """What the others say of each support."""
     found = []
     for number, (one, answer) in enumerate(zip(supports, located.held_out, strict=True)):
@@ -242,7 +224,7 @@ def _held_out(
         if config.registration != 0:
             shares, measures = voted(one.fixed, one.pooled, memory, config, one.spacing, without=number)
             votes = on_stack(shares, *_extent(one.truth))
-        location = None if start.registration == 1 and config.registration != "auto" else stacked_location(answer, one.views)
+        location = None if config.registration == 1 else stacked_location(answer, one.views)
         found.append(_HeldOut(votes, location, measures))
     return found
 

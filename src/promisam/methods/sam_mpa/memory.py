@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from promisam.core.errors import WeightsError
+from promisam.methods.sam_mpa.config import Config
 from promisam.methods.sam_mpa.location import Components, LocationPrior
 
 
@@ -38,6 +40,16 @@ class Tuned:
     highest: float = 1.0
     slope: float = 1.0
     offset: float = 0.0
+
+    def asked(self, config: Config) -> Tuned:
+        """With what the options ask for in its place."""
+        given: dict[str, Any] = {
+            "registration": config.registration,
+            "sam": config.sam,
+            "parts": config.parts,
+            "bodies": config.parts,
+        }
+        return replace(self, **{name: value for name, value in given.items() if value != "auto"})
 
 
 class Memory(nn.Module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
@@ -11,7 +11,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from promisam import zoo
 from promisam.core import (
     Explanation,
     Grid,
@@ -29,11 +28,11 @@ from promisam.core import (
 from promisam.core.errors import GeometryError, NotFitted
 from promisam.methods.sam_mpa.composing import Composed, Stack, coarse_mask, compose, confidence, on_stack, refine, voted
 from promisam.methods.sam_mpa.config import Config
-from promisam.methods.sam_mpa.learning import remember, rows_of, spacing_of, stacked_location
-from promisam.methods.sam_mpa.memory import Memory, Tuned
+from promisam.methods.sam_mpa.learning import remember, rows_of, stacked_location
+from promisam.methods.sam_mpa.memory import Memory
 from promisam.methods.sam_mpa.sight import Views, brightness
 from promisam.sam.model import Sam
-from promisam.sam.picture import frozen, prompt_tensors
+from promisam.sam.picture import frozen, prompt_tensors, weights_advice
 from promisam.training.contract import Said
 
 _SURE = 1e-4  # probabilities are kept so far from 0 and 1, as logits
@@ -170,7 +169,7 @@ class SamMPA:
     def compose(self, prepared: Image, views: Views) -> Composed:
         """The whole way from an image to its masks."""
         memory, config = self.network, self.config
-        tuned = self._settled()
+        tuned = memory.tuned.asked(config)
         rows, pooled = [], []
         for shown in views:
             if config.registration != 1:
@@ -182,33 +181,19 @@ class SamMPA:
         if tuned.registration > 0:
             space = tuple(memory.pictures.shape[1:])
             fixed = brightness(prepared, space)
-            shares, measures = voted(fixed, torch.stack(pooled).mean(0), memory, config, spacing_of(views.sliced, space))
+            shares, measures = voted(fixed, torch.stack(pooled).mean(0), memory, config, views.sliced.spacing_at(space))
             votes = on_stack(shares, views.sliced.count, views[0].cells)
         coarse = coarse_mask(votes, location, tuned.registration, tuned.similarity, measures)
         refined = refine(self.sam, views, coarse.probability, config, tuned.parts, self.classes) if tuned.sam > 0 else None
         return compose(coarse, refined, tuned, config)
 
-    def _settled(self) -> Tuned:
-        """What was tuned, unless the options say otherwise by now."""
-        found, config = self.network.tuned, self.config
-        if config.registration != "auto":
-            found = replace(found, registration=config.registration)
-        if config.parts != "auto":
-            found = replace(found, parts=config.parts, bodies=config.parts)
-        return found if config.sam == "auto" else replace(found, sam=config.sam)
-
     def _advice(self, prompts: Prompts) -> str:
         if self.ndim == 3:
             return "Leave prompts out: the supports say what is wanted."
-        able = [name for name in zoo.CATALOGUE if all(name in zoo.that_learned(kind) for kind in prompts.kinds)]
-        return (
-            f"The weights {self.sam.traits.name} never learned that: give {' or '.join(sorted(self.accepts))}, "
-            f"or fit again with weights that did, e.g. --weights {able[0] if able else 'sam_vit_b'}."
-        )
+        return weights_advice(self.sam, prompts, "fit again with weights")
 
     def _on_grid(self, stack: torch.Tensor, encoded: EncodedImage) -> np.ndarray:
         """Logits in cells on the image's own samples."""
         sliced = encoded.views.sliced
-        shape = encoded.views[0].grid.shape
-        each = F.interpolate(stack.float(), shape, mode="bilinear", align_corners=False)
+        each = F.interpolate(stack.float(), sliced.shape[1:], mode="bilinear", align_corners=False)
         return np.stack([np.ascontiguousarray(sliced.restored(one)) for one in each.numpy()])

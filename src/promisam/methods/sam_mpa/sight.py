@@ -44,10 +44,20 @@ class Sliced:
         return 1 if self.axis is None else self.grid.shape[self.axis]
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """Slices first; a picture is one slice."""
+        return self.stacked(np.empty(self.grid.shape, np.bool_)).shape
+
+    @property
     def spacing(self) -> tuple[float, ...]:
-        """Of the axes of `stacked`."""
+        """Slices first; a picture has two axes."""
         steps = list(self.grid.spacing)
         return tuple(steps) if self.axis is None else (steps.pop(self.axis), *steps)
+
+    def spacing_at(self, space: tuple[int, ...]) -> tuple[float, ...]:
+        """The same when the image is brought to so many samples."""
+        shape = self.shape[-len(space) :]
+        return tuple(float(step * n / m) for step, n, m in zip(self.spacing, shape, space, strict=True))
 
     def picture(self, image: Image, index: int) -> Image:
         """One of them."""

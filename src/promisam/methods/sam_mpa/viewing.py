@@ -53,10 +53,8 @@ class View:
 
     @property
     def cells(self) -> tuple[int, int]:
-        """(y, x) of the picture in the decoder's masks, which have four times the embedding's grid."""
-        cells = 4 * self.embedding.shape[-1]
-        height, width = self.frame.resized
-        return max(1, round(height * cells / self.frame.side)), max(1, round(width * cells / self.frame.side))
+        """(y, x) of the picture in the decoder's masks."""
+        return self.frame.cells(self.embedding.shape[-1])
 
 
 @torch.inference_mode()
