@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from promisam.core import Grid, PromptKind, Prompts
-from promisam.evaluation import dice
+from promisam.evaluation.metrics import dice
 from promisam.methods.sam_mpa.config import Config
 from promisam.methods.sam_mpa.viewing import View
 from promisam.sam.model import Sam

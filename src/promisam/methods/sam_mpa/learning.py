@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from promisam.core import Image, Labelled
-from promisam.evaluation import dice
+from promisam.evaluation.metrics import dice
 from promisam.methods.sam_mpa.asking import parts_of
 from promisam.methods.sam_mpa.composing import Composed, Stack, coarse_mask, compose, evidence, on_stack, refine, trust, voted
 from promisam.methods.sam_mpa.config import Config
