@@ -12,14 +12,15 @@ on one core of whatever else the machine does; encoding comes before, under a se
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import shlex
 import subprocess
 import sys
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from rows import read, write
 
 # So that a training takes less than 30 minutes of one core, encoding included.
 IPS = {"hc18": (8, 100), "isic2018_512": (4, 40), "minijsrt_lung": (4, 45), "cvc_clinicdb": (8, 45)}  # variants, epochs
@@ -86,7 +87,7 @@ def main() -> None:
             if not any((row["dataset"], row["method"]) == (dataset, method) for row in done):
                 rows = measure(dataset, method, arguments.data / dataset / "index.csv", arguments.work)
                 done += [{name: "" if value is None else str(value) for name, value in asdict(row).items()} for row in rows]
-                write(arguments.out, done)
+                write(arguments.out, Row, done)
                 print(
                     *(f"{r.dataset:14} {r.method:18} {r.prompt:10} {r.dice:.3f} {r.dice_sd or 0:.3f}" for r in rows), sep="\n"
                 )
@@ -164,20 +165,6 @@ def table(rows: list[dict[str, str]]) -> str:
         cells = [row["dataset"], row["method"], prompt, count, f"{dice}{sd}", f"{low} to {high}", nsd, val, row["steps"]]
         lines.append("| " + " | ".join([*cells, row["training_minutes"]]) + " |")
     return "\n".join(lines)
-
-
-def read(path: Path) -> list[dict[str, str]]:
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def write(path: Path, rows: list[dict[str, str]]) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import csv
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -39,6 +39,7 @@ from promisam.selection import Encoder, Request
 from promisam.selection import select as selecting
 from promisam.store import Source
 from promisam.training.kept import Kept
+from rows import read, write
 
 SETS = ("minijsrt_lung", "hc18", "busi", "isic2018_512", "msd_hippocampus")
 STAGES: dict[str, dict[str, Any]] = {
@@ -133,7 +134,7 @@ def main() -> None:
         bench = Bench(arguments.data, name)
         for row in rows(bench, arguments.k, arguments.rows, {(r["dataset"], r["k"], r["supports"], r["stage"]) for r in done}):
             done.append({key: "" if value is None else str(value) for key, value in asdict(row).items()})
-            write(arguments.out, done)
+            write(arguments.out, Row, done)
             print(f"{row.dataset:14} K={row.k:<3} {row.supports:10} {row.stage:22} {row.dice:.3f}", flush=True)
 
 
@@ -245,22 +246,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--table", action="store_true", help="print what was measured as Markdown, and measure nothing")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".csv"))
     return parser.parse_args()
-
-
-def read(path: Path) -> list[dict[str, str]]:
-    if not path.is_file():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def write(path: Path, done: list[dict[str, str]]) -> None:
-    partial = path.with_suffix(".part")
-    with partial.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Row)])
-        writer.writeheader()
-        writer.writerows(done)
-    partial.replace(path)
 
 
 def table(done: list[dict[str, str]]) -> str:

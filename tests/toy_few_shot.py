@@ -7,12 +7,14 @@ import signal
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict
 from scipy import ndimage
 
+from data_maker import picture
 from promisam.core import Explanation, Grid, Image, Labelled, PromptKind, Prompts, Scores, Task, check_prompts
 from promisam.core.errors import NotFitted
 
@@ -134,3 +136,18 @@ class OfPictures(Toy):
     """One that takes pictures only, so that volumes go through it slice by slice."""
 
     axes = 2
+
+
+def scene(number: int, size: int = 24, side: int = 8) -> tuple[np.ndarray, np.ndarray]:
+    """A picture with a bright square, and its label."""
+    drawn = np.zeros((size, size + 6), np.uint8)
+    drawn[4 : 4 + side, 3 + number % 5 : 3 + side + number % 5] = 1
+    rest = np.random.default_rng(number).integers(0, 40, drawn.shape)
+    return (rest + 150 * drawn).astype(np.uint8), drawn
+
+
+def labelled(folder: Path, scenes: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
+    """A data set of pictures s0, s1, ... with what is drawn on them."""
+    for number, (pixels, drawn) in enumerate(scenes):
+        picture(folder / "images" / f"s{number}.png", pixels)
+        picture(folder / "masks" / f"s{number}.png", drawn)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -61,7 +64,29 @@ def prompts(sam, b=B, n=4):
     return points, slot_labels(n).expand(b, -1)
 
 
+STRIDED = """
+import torch
+from promisam.methods.promise2d.resnet_points import BasicBlock
+x = torch.randn(2, 64, 1, 1, generator=torch.Generator().manual_seed(0))
+grads = []
+for kind in (torch.float32, torch.bfloat16):
+    torch.manual_seed(0)
+    block = BasicBlock(64, 128, 2, project=True).eval()
+    with torch.autocast("cpu", torch.bfloat16, enabled=kind == torch.bfloat16):
+        block(x).sum().backward()
+    grads.append(block.conv1.weight.grad)
+torch.testing.assert_close(*grads, rtol=0.05, atol=0.05 * float(grads[0].abs().max()))
+"""
+
+
 # Points
+
+
+def test_gradients_in_bf16_are_whole_where_maps_are_one_cell_large():
+    """Whatever lay in the memory before: glibc fills it here."""
+    env = {**os.environ, "MALLOC_PERTURB_": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", STRIDED], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -289,7 +314,7 @@ def test_a_batch_is_decoded_like_its_images(sam):
     for i in range(B):
         alone = slice(i, i + 1)
         found = decode_shifted(sam, embedding[alone], points[alone], labels[alone], shift[alone])
-        assert torch.allclose(found, together[alone], atol=1e-5)
+        assert torch.allclose(found, together[alone], atol=1e-4)
 
 
 def test_one_embedding_and_shift_serve_many_prompts(sam):

@@ -17,25 +17,15 @@ from promisam.core import Image, Segmentation
 from promisam.io import read_prompts
 from promisam.runs.predictions import Done
 from promisam.runs.review import page, write_picture
-from toy_few_shot import Toy
+from toy_few_shot import Toy, labelled, scene
 
 TOY = "toy_few_shot:Toy"
-
-
-def scene(number: int, size: int = 24, side: int = 8) -> tuple[np.ndarray, np.ndarray]:
-    drawn = np.zeros((size, size + 6), np.uint8)
-    drawn[4 : 4 + side, 3 + number % 5 : 3 + side + number % 5] = 1
-    rest = np.random.default_rng(number).integers(0, 40, drawn.shape)
-    return (rest + 150 * drawn).astype(np.uint8), drawn
 
 
 @pytest.fixture
 def place(tmp_path):
     """A run on two supports, and `many` images whose objects grow from case to case; the first has none."""
-    for number in range(2):
-        pixels, drawn = scene(number)
-        picture(tmp_path / "few/images" / f"s{number}.png", pixels)
-        picture(tmp_path / "few/masks" / f"s{number}.png", drawn)
+    labelled(tmp_path / "few", [scene(number) for number in range(2)])
     for number in range(5):
         picture(tmp_path / "many" / f"q{number}.png", scene(number, side=2 * number)[0])
     return tmp_path

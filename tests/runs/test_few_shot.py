@@ -20,6 +20,7 @@ from promisam import store
 from promisam.core.errors import InvalidConfig, NotFitted
 from promisam.runs.fit import Request, fit
 from promisam.training.checkpoint import read_header
+from toy_few_shot import labelled
 
 TOY = "toy_few_shot:Toy"
 
@@ -36,10 +37,7 @@ def scene(number: int, size: int = 24) -> tuple[np.ndarray, np.ndarray]:
 @pytest.fixture
 def place(tmp_path):
     """`few` with three labelled pictures; `many` with one of them, three others and a broken one."""
-    for number in range(3):
-        pixels, drawn = scene(number)
-        picture(tmp_path / "few/images" / f"s{number}.png", pixels)
-        picture(tmp_path / "few/masks" / f"s{number}.png", drawn)
+    labelled(tmp_path / "few", [scene(number) for number in range(3)])
     for number in range(3, 6):
         picture(tmp_path / "many" / f"q{number}.png", scene(number)[0])
     shutil.copy(tmp_path / "few/images/s0.png", tmp_path / "many/again.png")

@@ -10,29 +10,20 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from command_line import promisam
 from data_maker import picture
+from toy_few_shot import labelled, scene
 
 TOY = "toy_few_shot:Toy"
 
 
-def scene(number: int) -> tuple[np.ndarray, np.ndarray]:
-    drawn = np.zeros((24, 30), np.uint8)
-    drawn[4:12, 3 + number % 5 : 11 + number % 5] = 1
-    rest = np.random.default_rng(number).integers(0, 40, drawn.shape)
-    return (rest + 150 * drawn).astype(np.uint8), drawn
-
-
 @pytest.fixture
 def place(tmp_path):
-    for number in range(7):
-        pixels, drawn = scene(number)
-        if number < 2:
-            picture(tmp_path / "few/images" / f"s{number}.png", pixels)
-            picture(tmp_path / "few/masks" / f"s{number}.png", drawn)
+    drawn = [scene(number) for number in range(7)]
+    labelled(tmp_path / "few", drawn[:2])
+    for number, (pixels, _) in enumerate(drawn):
         picture(tmp_path / "many" / f"q{number}.png", pixels)
     return tmp_path
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from promisam.core.errors import UnwritableOutput
+from promisam.runs.record import NAME
 
 try:
     import fcntl
@@ -18,6 +19,23 @@ except ImportError:  # Windows: folders are not claimed there
 LOCK = ".lock"
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}  # of disks that know none: training goes on without
 _held: set[int] = set()
+
+
+def check_folder(out: Path, *, goes_on: bool) -> None:
+    """Refuse a run folder that holds anything, unless the run in it is gone on with.
+
+    Raises:
+        UnwritableOutput: for such a folder, and for a file.
+    """
+    if out.exists() and not out.is_dir():
+        raise UnwritableOutput(f"{out}, which is a file", expected="a folder", do="Choose another name.")
+    if not goes_on and out.is_dir() and any(entry.name != LOCK for entry in out.iterdir()):
+        run = (out / NAME).is_file()
+        raise UnwritableOutput(
+            f"the folder {out}, in which there is {'a run' if run else 'something else than a run'}",
+            expected="a new folder",
+            do="Choose another, or pass --resume." if run else "Choose another.",
+        )
 
 
 @contextmanager

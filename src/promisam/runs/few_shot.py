@@ -10,9 +10,9 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from promisam.core import Example, Image, Task
-from promisam.core.errors import InvalidConfig, PromisamError, UnreadableFile, UnwritableOutput
+from promisam.core.errors import InvalidConfig, PromisamError, UnreadableFile
 from promisam.io import ExampleSet, Input, find_inputs, open_examples, split_cases
-from promisam.runs.claim import LOCK, claimed
+from promisam.runs.claim import check_folder, claimed
 from promisam.runs.processes import Processes
 from promisam.runs.record import NAME, DataRecord, RunRecord, commit, read_record, versions
 from promisam.runs.same import check_same, plain
@@ -139,7 +139,9 @@ def remember(request: Request, said: Said = lambda _what, _done, _of: None) -> R
     task = Task.of(supports.examples, supports.data.classes)
     others, unread = _unlabelled(request, supports, task)
     with claimed(request.out):
-        _check_folder(request)  # again, now that nobody else writes there
+        check_folder(
+            request.out, goes_on=request.resume and (request.out / NAME).is_file()
+        )  # again, now that nobody else writes there
         method, header = create(request.method, task, request.source, options, learning.seed)
         _check_axes(method.ndim, request.method, task)
         record = _record(request, header, learning, supports, {place_of(one): digest for one, digest in others}, unread)
@@ -162,6 +164,11 @@ def place_of(one: Input) -> str:
     return str(one.path.parent.resolve() / one.path.name)
 
 
+def _check_folder(request: Request) -> None:
+    """Refuse a folder that holds anything but a run that is to be gone on with."""
+    check_folder(request.out, goes_on=request.resume and (request.out / NAME).is_file())
+
+
 def _options(request: Request) -> tuple[dict[str, object], Learning]:
     """The method's options as given, and those of learning; a name that both have is the method's."""
     kind, config_type = find_method(request.method)
@@ -174,21 +181,6 @@ def _options(request: Request) -> tuple[dict[str, object], Learning]:
     learning = check_options(Learning, {name: value for name, value in request.options.items() if name not in own})
     check_options(config_type, own)
     return own, learning
-
-
-def _check_folder(request: Request) -> None:
-    """Refuse a folder that holds anything but a run that is to be gone on with."""
-    out = request.out
-    if out.exists() and not out.is_dir():
-        raise UnwritableOutput(f"{out}, which is a file", expected="a folder", do="Choose another name.")
-    begun = out.is_dir() and any(entry.name != LOCK for entry in out.iterdir())
-    run = (out / NAME).is_file()
-    if begun and not (run and request.resume):
-        raise UnwritableOutput(
-            f"the folder {out}, in which there is {'a run' if run else 'something else than a run'}",
-            expected="a new folder",
-            do="Choose another, or pass --resume." if run else "Choose another.",
-        )
 
 
 def _supports(request: Request, seed: int) -> _Supports:

@@ -14,7 +14,7 @@ from promisam import zoo
 from promisam.core import Example, Task
 from promisam.core.errors import InvalidConfig, UnwritableOutput
 from promisam.io import ExampleSet, Split, open_examples, split_cases
-from promisam.runs.claim import LOCK, claimed
+from promisam.runs.claim import check_folder, claimed
 from promisam.runs.log import Log
 from promisam.runs.processes import Processes
 from promisam.runs.record import NAME, DataRecord, RunRecord, commit, read_record, versions
@@ -167,19 +167,9 @@ def _options(request: Request) -> tuple[dict[str, object], Recipe]:
 
 def _check_folder(request: Request) -> bool:
     """Whether there is a run to go on with in the folder, which may otherwise hold nothing."""
-    out = request.out
-    if out.exists() and not out.is_dir():
-        raise UnwritableOutput(f"{out}, which is a file", expected="a folder", do="Choose another name.")
-    resume = request.resume and (out / STATE).is_file()
-    begun = out.is_dir() and any(entry.name != LOCK for entry in out.iterdir())
-    run = (out / NAME).is_file()
-    if begun and not resume and not (request.resume and run):
-        raise UnwritableOutput(
-            f"the folder {out}, in which there is {'a run' if run else 'something else than a run'}",
-            expected="a new folder",
-            do="Choose another, or pass --resume." if run else "Choose another.",
-        )
-    return resume
+    begun = (request.out / STATE).is_file()
+    check_folder(request.out, goes_on=request.resume and (begun or (request.out / NAME).is_file()))
+    return request.resume and begun
 
 
 def _split(request: Request, data: ExampleSet, seed: int) -> Split:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 from dataclasses import dataclass
 from typing import Literal
@@ -65,9 +67,17 @@ class Processes:
             precision=fabric_precision(precision, accelerator),  # type: ignore[arg-type]
         )
         fabric.launch()
+        atexit.register(_leave)
         if accelerator == "cuda":
             torch.cuda.set_device(fabric.device)  # "cuda" then means this process's own GPU
         return fabric
+
+
+def _leave() -> None:
+    """Leave the group while Python is whole: a thread of gloo that drops a tensor later than that aborts the process."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        gc.collect()  # what still holds the group
+        torch.distributed.destroy_process_group()
 
 
 def anywhere(flag: bool) -> bool:

@@ -17,14 +17,15 @@ from typing import Any, TypeVar
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import Tensor
 
 from promisam.core import Example
 from promisam.core.errors import InvalidConfig, TrainingStopped
 from promisam.training.checkpoint import MODEL, STATE, Header, read_state, write_checkpoint, write_state
-from promisam.training.contract import Sample, Trainable
+from promisam.training.contract import Trainable
 from promisam.training.events import Event, Precomputed, Step, Stopped, Validated
 from promisam.training.kept import Kept
+from promisam.training.objective import Given, Objective
 from promisam.training.recipe import Recipe, fabric_precision
 from promisam.training.schedule import check_optimizer, learning_rate, make_optimizer
 from promisam.training.seeds import seed_of
@@ -111,25 +112,6 @@ def train(
         raise
 
 
-class _Objective(nn.Module):
-    """The network with the loss as its forward, so that Fabric can wrap both."""
-
-    def __init__(self, method: Trainable) -> None:
-        super().__init__()
-        self.network = method.network
-        self._loss = method.loss
-
-    def forward(self, given: _Given) -> dict[str, Tensor]:
-        return self._loss(given.batch)
-
-
-class _Given:
-    """A batch that Fabric does not look into: it would halve the precision of coordinates and truth."""
-
-    def __init__(self, batch: Sample) -> None:
-        self.batch = batch
-
-
 class _Loop:
     def __init__(self, course: Course, fabric: Fabric, optimizer: torch.optim.Optimizer | None) -> None:
         self.course, self.fabric, self.recipe = course, fabric, course.recipe
@@ -137,7 +119,7 @@ class _Loop:
         fabric_precision(self.recipe.mixed_precision, fabric.device.type)
         own = make_optimizer(self.recipe, network) if optimizer is None else optimizer
         check_optimizer(own, network)
-        self.objective, self.optimizer = fabric.setup(_Objective(course.method), own)
+        self.objective, self.optimizer = fabric.setup(Objective(course.method), own)
         self.share = Share(self.recipe.batch, fabric.global_rank, fabric.world_size)
         self.stream = Stream(course.method, course.training, course.kept, self.recipe.seed)
         self.per_step = self.recipe.batch * self.recipe.accumulate * fabric.world_size
@@ -252,7 +234,7 @@ class _Loop:
             more = turn + 1 < self.recipe.accumulate
             waiting = self.fabric.no_backward_sync(self.objective) if more and self.fabric.world_size > 1 else nullcontext()
             with waiting:
-                parts = self.objective(_Given(self.fabric.to_device(batch)))
+                parts = self.objective(Given(self.fabric.to_device(batch)))
                 loss = torch.stack(list(parts.values())).sum() / self.recipe.accumulate
                 self.fabric.backward(loss)
             for name, value in parts.items():
