@@ -185,7 +185,10 @@ def trained(bench: Bench, k: int, names: list[str]) -> Iterator[Row]:
             writer.writerow(["id", "image", "masks", "split"])
             for name in names:
                 masks = ";".join(str((bench.folder / mask).resolve()) for mask in listed[name]["masks"].split(";"))
-                writer.writerow([name, (bench.folder / listed[name]["image"]).resolve(), masks, "train"])
+                picture = (bench.folder / listed[name]["image"]).resolve()
+                writer.writerow([name, picture, masks, "train"])
+                if k == 1:  # there is no other to choose a checkpoint with
+                    writer.writerow([f"{name}_again", picture, masks, "val"])
         run = Path(folder) / "run"
         batch = min(8, k)
         options = {"width": 16, "batch": batch, "epochs": UNET_STEPS[k] * batch // k, "validate_every": 1000}

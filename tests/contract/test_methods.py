@@ -77,6 +77,13 @@ ALTERNATIVES = {
     "steps": [10],
     "margin": [0.2],
     "smallest": [1.0],
+    "rank": [0],
+    "frequencies": [5],
+    "sampling": [0.0],
+    "passes": [3],
+    "dropout_seed": [1],
+    "box_jitter": [0.0],
+    "encoder_rate": [1.0],
     "parts": [1],
     "agreement": [1.0],
     "evidence": [5.0],
@@ -420,7 +427,8 @@ def everything_seen(kind, **options):
             options = {"patch": (16, 16, 16), **options}  # smaller than the volume
         torch.manual_seed(0)
         new = kind(tiny(), config_of(kind)(**options), task)
-        seen += [np.array(new.variants), *(value.numpy() for value in new.network.state_dict().values())]
+        seen += [np.array(new.variants), np.array([*getattr(new.network, "rates", {}).values()])]
+        seen += [*(value.numpy() for value in new.network.state_dict().values())]
         method = on(kind, tiny(), task=task, **options)
         example = labelled(grid)
         kept = method.precompute(example, new.variants - 1)
@@ -600,7 +608,8 @@ class TestLearning:
         for prompts in usable(method, image):
             one = method.decode(method.encode(image), prompts).logits
             other = method.decode(method.recall(image.grid, kept), prompts).logits
-            assert np.abs(one - other).max() < 0.02 * np.abs(one).max()  # kept in half precision
+            gap = np.quantile(np.abs(one - other), 0.95)  # of a field, single places may be answered by its other network
+            assert gap < 0.02 * np.abs(one).max()  # kept in half precision
 
     def test_options_of_method_and_recipe_have_different_names(self, kind):
         assert not set(config_of(kind).model_fields) & set(Recipe.model_fields)

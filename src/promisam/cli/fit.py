@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def fit(
-    method: Annotated[str, typer.Argument(help="What to train: promise2d, unet, sam_mpa, or package.module:Class.")],
+    method: Annotated[str, typer.Argument(help="What to train: promise2d, imedsam, unet, sam_mpa, or package.module:Class.")],
     out: Annotated[Path, typer.Option("--output", "-o", metavar="RUN", help="The run folder to write.")],
     dataset: Annotated[
         Path | None,
@@ -44,6 +44,9 @@ def fit(
     group_by: Annotated[str | None, typer.Option(metavar="REGEX", help="Finds the patient in a case's name.")] = None,
     weights: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="The SAM to stand on. Default: litemedsam.")] = None,
     like: Annotated[str | None, typer.Option(metavar="NAME", help="The known weights that a FILE was trained like.")] = None,
+    side: Annotated[
+        int | None, typer.Option(min=16, metavar="PIXELS", help="Of the SAM's frame, if not the weights' own; plain ViTs only.")
+    ] = None,
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")] = "auto",
     keep: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where embeddings are kept. Default: the cache.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run, or begin it if there is none.")] = False,
@@ -62,7 +65,7 @@ def fit(
     from promisam.store import Source, find_method, is_few_shot
 
     options = settings(config, option or [])
-    source = Source(weights, device, like, offline=offline)
+    source = Source(weights, device, like, side, offline=offline)
     labels, typed = tuple(label or ()), tuple(sys.argv)
     if is_few_shot(find_method(method)[0]):
         _check_few_shot(method, dataset, support, keep)

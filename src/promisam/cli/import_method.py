@@ -9,12 +9,12 @@ import typer
 
 
 def import_method(
-    method: Annotated[str, typer.Argument(metavar="METHOD", help="Whose authors' file it is: promise2d.")],
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="Whose authors' file it is: promise2d or imedsam.")],
     file: Annotated[Path, typer.Argument(metavar="FILE", help="As released; it stays where it is.")],
     out: Annotated[Path, typer.Option("--output", "-o", metavar="RUN", help="The folder to write.")],
     name: Annotated[list[str] | None, typer.Option("--class", metavar="NAME", help="What it segments.")] = None,
     weights: Annotated[
-        str | None, typer.Option(metavar="NAME|FILE", help="The SAM in the file, to refer to it. Default: found, or kept.")
+        str | None, typer.Option(metavar="NAME|FILE", help="The SAM in the file, or the one it began with. Default: found.")
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Never touch the network.")] = False,
 ) -> None:

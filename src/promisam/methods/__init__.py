@@ -1,6 +1,7 @@
 """The methods. Each is one file; the dict below is all that makes one known to the rest."""
 
 METHODS: dict[str, str] = {
+    "imedsam": "promisam.methods.imedsam:IMedSam",
     "plain_sam": "promisam.methods.plain_sam:PlainSam",
     "promise2d": "promisam.methods.promise2d:ProMISe2D",
     "sam_mpa": "promisam.methods.sam_mpa:SamMPA",

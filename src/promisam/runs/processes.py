@@ -63,7 +63,8 @@ class Processes:
             accelerator=accelerator,
             devices=self.world // self.nodes,
             num_nodes=self.nodes,
-            strategy="ddp" if self.world > 1 else "auto",
+            # not every step asks every part of a network: one head for each class, one kind of prompt
+            strategy="ddp_find_unused_parameters_true" if self.world > 1 else "auto",
             precision=fabric_precision(precision, accelerator),  # type: ignore[arg-type]
         )
         fabric.launch()

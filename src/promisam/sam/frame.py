@@ -25,14 +25,18 @@ class Frame:
     Attributes:
         shape: (y, x) of the picture.
         side: pixels of the frame.
+        stretch: whether the picture fills the frame in both directions, each at a scale of its own, in place of being padded.
     """
 
     shape: tuple[int, int]
     side: int
+    stretch: bool = False
 
     @property
     def resized(self) -> tuple[int, int]:
         """(y, x) of the picture inside the frame; at least one pixel each."""
+        if self.stretch:
+            return self.side, self.side
         scale = self.side / max(self.shape)
         return max(1, int(self.shape[0] * scale + 0.5)), max(1, int(self.shape[1] * scale + 0.5))
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from promisam import __version__, zoo
 from promisam.core import Task
@@ -25,8 +28,9 @@ def import_released(
 ) -> Header:
     """Turn a released file into a folder that is used like a run.
 
-    The file holds a whole SAM beside the method's own tensors. Where that SAM is, tensor for tensor, the one that `source`
-    names or the installed one that the release began with, the checkpoint refers to it; else it is stored beside it.
+    The file holds a whole SAM beside the method's own tensors, or all of it but the image encoder, which is then that of
+    `source`, by default of the installed weights that the release began with. Where that SAM is, tensor for tensor, the one
+    that `source` names or the installed one, the checkpoint refers to it; else it is stored beside it.
 
     Args:
         method: a name in `METHODS` whose authors released weights.
@@ -53,8 +57,9 @@ def import_released(
         raise UnwritableOutput(f"{out}, in which there is something", expected="a new folder", do="Choose another name.")
     found: Released = released(read_state(file))
     known = zoo.entry(found.like)
-    sam = sam_from_state(found.sam, Traits(found.like, known.scaling, known.prompts, multimask=known.multimask))
-    backbone, installed = _installed(sam, found.like, source)
+    traits = Traits(found.like, known.scaling, known.prompts, multimask=known.multimask)
+    sam = sam_from_state(_whole(found, source), traits)
+    backbone, installed = _installed(sam, found, source)
     options = check_options(config_type, found.options)
     task = Task(tuple(classes), 2, 3, (1.0, 1.0), (sam.side, sam.side))
     trained: Any = kind(sam, options, task)
@@ -67,12 +72,21 @@ def import_released(
     return header
 
 
-def _installed(sam: Sam, like: str, source: Source | None) -> tuple[Backbone, bool]:
+def _whole(found: Released, source: Source | None) -> dict[str, torch.Tensor]:
+    """The tensors of the SAM; an image encoder that the file leaves out comes from the weights that the release began with."""
+    if any(name.startswith("image_encoder.") for name in found.sam):
+        return dict(found.sam)
+    given = source or Source()
+    base = replace(given, weights=given.weights or found.like, side=given.side or found.side).sam()[0].cpu()
+    return {**base.state_dict(), **found.sam}
+
+
+def _installed(sam: Sam, found: Released, source: Source | None) -> tuple[Backbone, bool]:
     """What the checkpoint says of its SAM, and whether that is to be found outside the folder."""
     own = fingerprint(sam)
-    beside = Backbone(SAM, own, like, sam.side)
+    beside = Backbone(SAM, own, found.like, sam.side)
     if source is not None and source.weights is not None:
-        given = source.sam()[1]
+        given = replace(source, side=source.side or found.side).sam()[1]
         if given.fingerprint != own:
             raise WeightsError(
                 f"{given.name} (fingerprint {given.fingerprint[:12]}) for a file that holds another SAM ({own[:12]})",
@@ -81,7 +95,7 @@ def _installed(sam: Sam, like: str, source: Source | None) -> tuple[Backbone, bo
             )
         return given, True
     with suppress(PromisamError):  # not installed: then it is kept
-        given = Source(like, "cpu", offline=True).sam()[1]
+        given = Source(found.like, "cpu", side=found.side, offline=True).sam()[1]
         if given.fingerprint == own:
             return given, True
     return beside, False

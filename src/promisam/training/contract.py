@@ -80,6 +80,15 @@ class Trainable(Segmenter, Protocol):
         ...
 
 
+@runtime_checkable
+class Scheduled(Protocol):
+    """What a trainable method may have beside `Trainable`, if its loss changes while it learns."""
+
+    def reached(self, epoch: int) -> None:
+        """Told before each step which epoch it belongs to, from 0."""
+        ...
+
+
 Said = Callable[[str, int, int | None], None]
 """Told of what is being done, how much of it is, and of how much (None where that is not known)."""
 
@@ -118,13 +127,15 @@ class Released:
     """What a method's authors released: the answer of a method's `released(state)`, for the methods that have one.
 
     Attributes:
-        sam: the tensors of the SAM in the file, under Meta's names.
+        sam: the tensors of the SAM in the file, under Meta's names; a missing image encoder is that of `like`.
         own: the method's tensors, under the names of its network.
         options: of the method's `Config`, by which it answers as the release does.
         like: the known weights that the SAM was trained like.
+        side: pixels of the frame, if not that of `like`.
     """
 
     sam: Mapping[str, Tensor]
     own: Mapping[str, Tensor]
     options: Mapping[str, object] = field(default_factory=dict)
     like: str = "sam_vit_b"
+    side: int | None = None

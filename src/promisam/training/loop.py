@@ -22,7 +22,7 @@ from torch import Tensor
 from promisam.core import Example
 from promisam.core.errors import InvalidConfig, TrainingStopped
 from promisam.training.checkpoint import MODEL, STATE, Header, read_state, write_checkpoint, write_state
-from promisam.training.contract import Trainable
+from promisam.training.contract import Scheduled, Trainable
 from promisam.training.events import Event, Precomputed, Step, Stopped, Validated
 from promisam.training.kept import Kept
 from promisam.training.objective import Given, Objective
@@ -224,12 +224,15 @@ class _Loop:
         begun = time.perf_counter()
         rate = learning_rate(self.recipe, number, self.steps)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        torch.manual_seed(seed_of(self.recipe.seed, 3, number, self.fabric.global_rank))  # dropout, the same after --resume
+            group["lr"] = rate * group.get("share", 1.0)
+        if isinstance(self.course.method, Scheduled):
+            self.course.method.reached(int(number * self.per_step / len(self.course.training)))
         totals: dict[str, Tensor] = {}
         names: list[str] = []
         for turn in range(self.recipe.accumulate):
-            batch, seen = next(loader)
+            batch, seen = next(loader)  # of which the first draws a number itself
+            place = number * self.recipe.accumulate + turn
+            torch.manual_seed(seed_of(self.recipe.seed, 3, place, self.fabric.global_rank))  # dropout, the same after --resume
             names += seen
             more = turn + 1 < self.recipe.accumulate
             waiting = self.fabric.no_backward_sync(self.objective) if more and self.fabric.world_size > 1 else nullcontext()

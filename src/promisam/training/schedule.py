@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import nn
@@ -25,10 +25,12 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
 def make_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
     """The recipe's optimiser over what the network trains.
 
+    A network may have `rates`: what part of the learning rate the parameters have whose names begin so; the others have all.
+
     Raises:
         TrainingStopped: when that is nothing.
     """
-    parameters = [p for p in network.parameters() if p.requires_grad]
+    parameters = _groups(network)
     if not parameters:
         raise TrainingStopped(
             "a network without parameters that learn", expected="at least one", do="Check the options of the method."
@@ -38,6 +40,17 @@ def make_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
     if recipe.optimizer == "adam":
         return torch.optim.Adam(parameters, recipe.learning_rate)
     return torch.optim.SGD(parameters, recipe.learning_rate, 0.99, weight_decay=recipe.weight_decay, nesterov=True)
+
+
+def _groups(network: nn.Module) -> list[dict[str, object]]:
+    """Parameters that learn, those of one rate together."""
+    rates: Mapping[str, float] = getattr(network, "rates", {})
+    found: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            share = next((rate for start, rate in rates.items() if name.startswith(start)), 1.0)
+            found.setdefault(share, []).append(parameter)
+    return [{"params": own, "share": share} for share, own in found.items()]
 
 
 def check_optimizer(optimizer: torch.optim.Optimizer, network: nn.Module) -> None:

@@ -33,7 +33,7 @@ from promisam.methods.promise2d.distance_loss import distance_loss, signed_dista
 from promisam.methods.promise2d.mirroring import VIEWS, mirrored_back, mirrored_image, mirrored_prompts
 from promisam.methods.promise2d.network import Network
 from promisam.methods.promise2d.official import official_loss, split_official
-from promisam.methods.promise2d.samples import augmented, drawn_points
+from promisam.methods.promise2d.samples import drawn_points
 from promisam.methods.promise2d.slots import slot_labels
 from promisam.sam.frame import Frame
 from promisam.sam.model import Sam, fingerprint
@@ -44,6 +44,7 @@ from promisam.training.augmentation import Augmentation, mirrored_axes
 from promisam.training.contract import Arrays, Released
 from promisam.training.losses import bce_dice
 from promisam.training.recipe import Recipe
+from promisam.training.variants import augmented
 
 # Milder than the baseline's: the frozen encoder saw none of it. Turning by up to 45 degrees is the release's.
 _AUGMENTATION = Augmentation(rotation=45, scale=0.1, shift=0.06, noise=0.1, blur=0.7)

@@ -1,18 +1,14 @@
-"""What one visit of an example teaches: changed pictures, and points drawn as a user would give them."""
+"""What one visit of an example teaches: points drawn as a user would give them."""
 
 from __future__ import annotations
-
-import zlib
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from promisam.core import Grid, Image, Segmentation
+from promisam.core import Grid
 from promisam.spatial.users import random_points
-from promisam.training.augmentation import Augmentation
-from promisam.training.seeds import seed_of
 
 
 def drawn_points(
@@ -39,12 +35,3 @@ def drawn_points(
         "points_xy": (place + 0.5) * scale - 0.5,
         "labels": torch.from_numpy(drawn.labels.copy()),
     }
-
-
-def augmented(image: Image, truth: Segmentation, change: Augmentation, variant: int) -> tuple[Image, Segmentation]:
-    """One of the fixed variants of an example, in 0..255; those of different images differ in what is done to them."""
-    generator = torch.Generator().manual_seed(seed_of(variant, zlib.crc32(image.pixels.tobytes())))
-    pixels, labels = change(image.pixels.astype(np.float32), truth.labels.astype(np.int64), generator)
-    grid = Grid.of_picture(image.grid.shape)  # turned pixels lie nowhere in the patient
-    changed = Image(np.clip(pixels, 0, 255), grid, image.levels)
-    return changed, Segmentation(labels.astype(np.uint16), grid, truth.names)

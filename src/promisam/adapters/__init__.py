@@ -1,0 +1,6 @@
+"""Small trained parts that are put into a frozen network and taken out again."""
+
+from promisam.adapters.frequency import FrequencyAdapter, amplitude
+from promisam.adapters.low_rank import Adapted, LowRank
+
+__all__ = ["Adapted", "FrequencyAdapter", "LowRank", "amplitude"]
