@@ -12,7 +12,7 @@ demo: $(VENV)/.installed  ## install, fetch the default weights, segment two rea
 	OMP_NUM_THREADS=2 $(BIN)/promisam demo -o demo-out
 
 test: $(VENV)/.installed-test check  ## all checks and tests
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --durations=10
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --durations=10
 
 check: $(VENV)/.installed-test  ## style, types, architecture
 	$(BIN)/ruff check .

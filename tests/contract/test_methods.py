@@ -83,7 +83,7 @@ ALTERNATIVES = {
     "passes": [3],
     "dropout_seed": [1],
     "box_jitter": [0.0],
-    "encoder_rate": [1.0],
+    "encoder_rate": [0.5],
     "parts": [1],
     "agreement": [1.0],
     "evidence": [5.0],

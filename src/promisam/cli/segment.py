@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from promisam.cli.any_size import AnySize
 from promisam.cli.found_prompts import suggestions
 from promisam.cli.progress import progress_bars
 from promisam.cli.prompt_text import TypedPrompts, parse_box, parse_point
@@ -20,8 +21,8 @@ from promisam.core.errors import UnwritableOutput
 from promisam.core.grid import Grid
 
 if TYPE_CHECKING:
-    from promisam.core import Image, Scores, Segmentation, Segmenter
-    from promisam.io import NamedPrompts
+    from promisam.core import Image, Polygon, Scores, Segmentation, Segmenter
+    from promisam.io import NamedPrompts, Outlined
 
 
 def segment(
@@ -46,6 +47,13 @@ def segment(
         Literal["float32", "bfloat16"] | None, typer.Option(help="bfloat16 is faster. Default: float32, the reference.")
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="MASK", help="The mask file to write.")] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="WxH", help="Pixels of the mask, of a method that answers at any size (imedsam).")
+    ] = None,
+    scale: Annotated[float | None, typer.Option(metavar="F", help="The same as a factor of the image's size.")] = None,
+    contour: Annotated[
+        Path | None, typer.Option(metavar="FILE.json|.geojson", help="Write smooth outlines (same methods).")
+    ] = None,
     preview: Annotated[Path | None, typer.Option(metavar="PNG", help="A picture with the outline drawn.")] = None,
     show_prompts: Annotated[
         Path | None, typer.Option(metavar="FILE.json", help="Write the points that the method found; edit, give as --prompts.")
@@ -62,18 +70,23 @@ def segment(
     typed = TypedPrompts(
         [parse_box(text) for text in box or []], [parse_point(text) for text in point or []], prompts, world, label or []
     )
+    any_size = AnySize.parse(size, scale, contour)
     clock = _Clock()
     with clock.stage("read"):
         from promisam import io
 
         picture = io.read(image, series=series)
+        grid = any_size.grid(picture.grid)
         target = _target(image, picture.grid, output)
         objects = typed.on(picture.grid, needed=method == "plain_sam")
-        _check_outputs(image, picture.grid, target, preview, overwrite=overwrite)
+        any_size.check_mask(target, picture.grid)
+        outputs = {"mask": target, "preview": preview, "contours": contour}
+        _check_outputs(image, grid, outputs, show_prompts, overwrite=overwrite)
     with progress_bars() as progress:
         with clock.stage("load"):
             from promisam import store
 
+            any_size.check_name(method)
             found = store.load(
                 weights,
                 method=method,
@@ -85,34 +98,66 @@ def segment(
                 report=progress("weights"),
                 slices=progress("slices"),
             )
+            any_size.check_method(found, method)
         objects = io.aimed(objects, found.classes)
-        segmentation, prepared, qualities, placed = _compute(found, picture, objects, clock, wanted=show_prompts is not None)
+        made = _compute(found, picture, objects, any_size, clock, wanted=show_prompts is not None)
     with clock.stage("write"):
-        drawn = [named.prompts for named in [*objects, *placed]]
-        shown = None if preview is None else io.render(prepared, segmentation, drawn)
-        io.write(target, segmentation, source=image, series=series)
+        drawn = [named.prompts for named in [*objects, *made.placed]]
+        on_picture = made.segmentation if grid is picture.grid else made.segmentation.resample(picture.grid)
+        shown = None if preview is None else io.render(made.prepared, on_picture, drawn)
+        io.write(target, made.segmentation, source=image, series=series)
         if preview is not None and shown is not None:
             io.write_rendered(preview, shown)
+        if contour is not None:
+            io.write_contours(contour, made.outlined, picture.grid)
         if show_prompts is not None:
-            io.write_prompts(show_prompts, placed)
+            io.write_prompts(show_prompts, made.placed)
     report = {
         "image": str(image),
         "output": str(target),
+        "size": list(reversed(grid.shape)),
         "preview": None if preview is None else str(preview),
-        "labels": labels_of(segmentation, io.mask_coding(target, segmentation), qualities),
+        "contours": None if contour is None else str(contour),
+        "labels": labels_of(made.segmentation, io.mask_coding(target, made.segmentation), made.qualities),
         "seconds": clock.seconds,
-        "window": window_of(prepared),
-        "warnings": doubts(prepared, segmentation, objects),
+        "window": window_of(made.prepared),
+        "warnings": doubts(made.prepared, on_picture, objects),
         "method": method,
         **provenance(found),
     }
     typer.echo(json.dumps(report, indent=2, ensure_ascii=False)) if as_json else print_report(report)
 
 
+@dataclass(frozen=True)
+class _Made:
+    """What came of an image.
+
+    Attributes:
+        segmentation: the labels.
+        prepared: what the method looked at.
+        qualities: the method's own estimates, label by label.
+        placed: the points that it found, if they are wanted.
+        polygons: each object's outlines, if they are wanted.
+    """
+
+    segmentation: Segmentation
+    prepared: Image
+    qualities: list[float | None]
+    placed: list[NamedPrompts]
+    polygons: list[tuple[Polygon, ...]]
+
+    @property
+    def outlined(self) -> list[Outlined]:
+        """The outlines with the labels' numbers and names."""
+        from promisam.io import Outlined
+
+        return [Outlined(value, self.segmentation.name(value), parts) for value, parts in enumerate(self.polygons, 1)]
+
+
 def _compute(
-    method: Segmenter, picture: Image, objects: Sequence[NamedPrompts], clock: _Clock, *, wanted: bool
-) -> tuple[Segmentation, Image, list[float | None], list[NamedPrompts]]:
-    """The labels, what the method looked at, its own estimates, and (if wanted) the points that it found."""
+    method: Segmenter, picture: Image, objects: Sequence[NamedPrompts], any_size: AnySize, clock: _Clock, *, wanted: bool
+) -> _Made:
+    """The line of data from an image to labels; `wanted` are the points that the method finds."""
     from promisam.core import Prompts, to_segmentation
 
     asked = [named.prompts for named in objects] or [Prompts(picture.grid)]
@@ -123,16 +168,18 @@ def _compute(
         prepared = method.prepare(picture)
         encoded = method.encode(prepared)
     qualities: list[float | None] = []
+    polygons: list[tuple[Polygon, ...]] = []
 
     def answers() -> Iterator[Scores]:
         for one in asked:
-            answer = method.decode(encoded, one)
+            answer, outlines = any_size.decode(method, encoded, one)
             qualities.extend([round(q, 4) for q in answer.quality] or [None] * len(answer.logits))
+            polygons.append(outlines)
             yield answer
 
     with clock.stage("decode"):
         names = [named.name for named in objects] or method.classes
-        return to_segmentation(answers(), names), prepared, qualities, suggest(encoded)
+        return _Made(to_segmentation(answers(), names), prepared, qualities, suggest(encoded), polygons)
 
 
 @dataclass
@@ -161,13 +208,15 @@ def _target(image: Path, grid: Grid, output: Path | None) -> Path:
     return Path(f"{stem}_mask{kept.get(suffix, '.png' if pixels_only else '.nii.gz')}")
 
 
-def _check_outputs(image: Path, grid: Grid, target: Path, preview: Path | None, *, overwrite: bool) -> None:
+def _check_outputs(
+    image: Path, grid: Grid, outputs: Mapping[str, Path | None], prompts: Path | None, *, overwrite: bool
+) -> None:
     """Refuse before the work what would fail after it."""
     from promisam import io
+    from promisam.io.atomic import check_place
 
-    for path in (target, preview):
-        if path is None:
-            continue
+    named = {what: path for what, path in outputs.items() if path is not None}
+    for path in named.values():
         if path.is_dir():
             raise UnwritableOutput(f"the output {path}, which is a folder", expected="a file", do="Add a file name.")
         if path.exists() and path.resolve() == image.resolve():
@@ -176,12 +225,16 @@ def _check_outputs(image: Path, grid: Grid, target: Path, preview: Path | None, 
             raise UnwritableOutput(
                 f"the output {path}, which is already there", expected="a new file", do="Choose another, or pass --overwrite."
             )
-    io.check_writable(target, grid, source=image)
-    if preview is not None:
-        if preview.suffix.lower() != ".png":
-            raise UnwritableOutput(f"the preview {preview}", expected="a .png", do="Change its suffix.")
-        if preview.resolve() == target.resolve():
+    io.check_writable(named["mask"], grid, source=image)
+    if "preview" in named and named["preview"].suffix.lower() != ".png":
+        raise UnwritableOutput(f"the preview {named['preview']}", expected="a .png", do="Change its suffix.")
+    if "contours" in named:
+        io.check_contour_name(named["contours"])
+    taken: dict[Path, str] = {}
+    for what, path in {**named, **({} if prompts is None else {"prompts": prompts})}.items():
+        other = taken.setdefault(path.resolve(), what)
+        if other != what:
             raise UnwritableOutput(
-                f"{preview} as mask and as preview", expected="two files", do="Give the preview a name of its own."
+                f"{path} as {other} and as {what}", expected="two files", do=f"Give the {what} another name."
             )
-        io.check_writable(preview, Grid.of_picture((1, 1)))
+        check_place(path)

@@ -92,7 +92,6 @@ def provenance(method: Any) -> dict[str, Any]:  # noqa: ANN401 - any method; wha
 
 def print_report(report: dict[str, Any]) -> None:
     """The report as text; warnings go to the error stream."""
-    """The options, weights, device and versions that made the mask."""
     for label in report["labels"]:
         quality = label["predicted_quality"]
         sure = "" if quality is None else f", predicted quality {quality:.2f}"
@@ -108,5 +107,6 @@ def print_report(report: dict[str, Any]) -> None:
         typer.echo("window: {low:g} to {high:g} ({how})".format(**report["window"]))
     typer.echo("seconds: " + ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in report["seconds"].items()))
     typer.echo(f"mask: {report['output']}")
-    if report["preview"]:
-        typer.echo(f"preview: {report['preview']}")
+    for extra in ("preview", "contours"):
+        if report[extra]:
+            typer.echo(f"{extra}: {report[extra]}")

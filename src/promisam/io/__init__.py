@@ -1,6 +1,7 @@
 """Files to values and back. No torch; the packages that decode files are imported when a file of their kind is."""
 
 from promisam.io.atomic import atomic_path, atomic_text
+from promisam.io.contour_file import Outlined, check_contour_name, write_contours
 from promisam.io.coordinates import to_xyz, to_zyx
 from promisam.io.copying import Fix, FixReport, fix
 from promisam.io.dataset import CheckReport, check
@@ -26,11 +27,13 @@ __all__ = [
     "FixReport",
     "Input",
     "NamedPrompts",
+    "Outlined",
     "Split",
     "aimed",
     "atomic_path",
     "atomic_text",
     "check",
+    "check_contour_name",
     "check_writable",
     "describe",
     "find_cases",
@@ -47,6 +50,7 @@ __all__ = [
     "to_xyz",
     "to_zyx",
     "write",
+    "write_contours",
     "write_preview",
     "write_prompts",
     "write_rendered",

@@ -59,6 +59,20 @@ def atomic_text(path: str | Path, text: str) -> Path:
     return Path(path)
 
 
+def check_place(path: str | Path) -> None:
+    """Refuse, before any work, a path where the operating system would let no file be written.
+
+    Raises:
+        UnwritableOutput: then.
+    """
+    path = Path(path)
+    parent = next(folder for folder in (path.parent, *path.absolute().parents) if folder.exists())
+    if path.is_dir() or not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise UnwritableOutput(
+            f"the output {path}", expected="a file in a folder that you may write to", do="Choose another folder."
+        )
+
+
 def full_suffix(path: str | Path) -> str:
     """The suffix in lower case, both parts of it where the last is a compression: `.nii.gz`."""
     suffixes = Path(path).suffixes

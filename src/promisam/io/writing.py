@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from jaxtyping import Integer
 from promisam.core.errors import UnwritableOutput
 from promisam.core.grid import Grid
 from promisam.core.segmentation import Segmentation
-from promisam.io.atomic import atomic_path, full_suffix
+from promisam.io.atomic import atomic_path, check_place, full_suffix
 from promisam.io.reading import smallest
 
 _VOLUMES = (".nii", ".nii.gz", ".nrrd", ".mha")
@@ -131,8 +130,4 @@ def check_writable(path: str | Path, grid: Grid, *, source: str | Path | None = 
         from promisam.io.dicom_seg import check_source
 
         check_source(path, Path(source) if source is not None else None)
-    parent = next(folder for folder in (path.parent, *path.absolute().parents) if folder.exists())
-    if path.is_dir() or not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise UnwritableOutput(
-            f"the output {path}", expected="a file in a folder that you may write to", do="Choose another folder."
-        )
+    check_place(path)

@@ -10,7 +10,7 @@ from promisam.core import Segmenter
 from promisam.core.errors import NotFitted
 from promisam.spatial.slices import SliceWise
 from promisam.store.backbone import Device, Report, Source
-from promisam.store.kinds import check_options, find_method, is_few_shot, is_trainable
+from promisam.store.kinds import check_options, find_method, is_few_shot, is_trainable, uses_sam
 from promisam.store.trained import checkpoint_of, open_trained
 
 
@@ -68,7 +68,7 @@ def load(
                 expected="a run folder that `promisam fit` made",
                 do=f"Train it: promisam fit {method} DATASET -o RUN, then give RUN as the method.",
             )
-        found = kind(source.sam()[0], options)
+        found = kind(source.sam()[0] if uses_sam(kind) else None, options)
     return for_axes(found, ndim, slices)
 
 

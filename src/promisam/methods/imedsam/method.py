@@ -63,7 +63,7 @@ class IMedSam:
 
     ndim = 2
     automatic = False
-    recipe: ClassVar[Recipe] = Recipe(epochs=60, batch=4, learning_rate=1e-3, weight_decay=1e-2, validate_every=10)
+    recipe: ClassVar[Recipe] = Recipe(epochs=12, batch=4, learning_rate=3e-4, weight_decay=1e-2, validate_every=1)
 
     def __init__(self, sam: Sam, config: Config | None = None, task: Task | None = None) -> None:
         """Stand on a SAM, which is not changed; without a task there is nothing that could learn or answer."""

@@ -1,0 +1,216 @@
+"""I-MedSAM on small real sets: parts switched off, other resolutions, and frozen SAM and the U-Net beside it.
+
+    python benchmarks/imedsam.py --work FOLDER [--data ../shared/data] [--sets cvc_clinicdb busi] [--ways all ...] [--out CSV]
+    python benchmarks/imedsam.py --table [--out CSV]
+
+Each way is a `promisam fit` whose command stands in the row; test cases are those of the split that stands there (by group,
+seed 0), the checkpoint is chosen on its validation part. All but the U-Net are asked by the tight box around the truth: such
+rows have seen the truth. Dice, HD95 and surface Dice (tolerance one pixel of the image) are means over the test cases, at the
+image's own size and, for the method as a whole, with 128, 256 and 896 samples along the longer side: answered by the field
+there, or as its mask with 256 samples resized to the nearest sample or linearly. Distances are in pixels of the image at every
+size. Rows that are there already are not measured again, and trained runs are used again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from promisam import store
+from promisam.core import Continuous, Example, Grid, Labelled, Prompts, predict
+from promisam.evaluation import dice, surface_distances
+from promisam.io import open_examples
+from promisam.spatial.users import jittered_box
+from rows import read, write
+
+COMMON = ["precision=bfloat16", "mixed_precision=bf16", "points=2048", "variants=4"]
+EPOCHS = {"cvc_clinicdb": 4, "busi": 8}
+SPLIT = {"cvc_clinicdb": "70,15,15", "busi": "50,15,35"}  # by sequence, and with ten lesions or more to test on
+UNET = {"cvc_clinicdb": 64, "busi": 128}
+WAYS = {
+    "all": [],
+    "without LoRA": ["rank=0"],
+    "without FA": ["spectrum=none"],
+    "without the field": ["decoder=mask"],
+    "without sampling": ["sampling=0"],
+    "without the prior": ["prior=false"],
+    "as published": ["prior=false", "injection=half", "frequencies=10"],
+}
+SIZES = (128, 256, 896)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way on one set at one size."""
+
+    dataset: str
+    way: str
+    size: str
+    answer: str
+    prompt_from_truth: bool
+    train: int
+    test: int
+    dice: float
+    dice_lowest: float
+    hd95_px: float
+    surface_dice_1px: float
+    val_dice: float
+    best_step: int
+    fit: str
+
+
+def fitted(data: Path, dataset: str, way: str, work: Path) -> tuple[Path, str]:
+    """The run folder, trained unless it is there, and the command."""
+    run = work / f"{dataset}_{way.replace(' ', '_')}"
+    options = [*COMMON, f"epochs={EPOCHS[dataset]}", f"validate_every={max(1, EPOCHS[dataset] // 3)}", *WAYS.get(way, [])]
+    method = "imedsam"
+    if way == "unet":
+        method, options = "unet", ["width=16", f"epochs={UNET[dataset]}", f"validate_every={UNET[dataset] // 10}"]
+    index = data / dataset / "index.csv"
+    sets = [part for option in options for part in ("--set", option)]
+    sets += ["--split", SPLIT[dataset]]
+    begun = [sys.executable, "-m", "promisam", "fit", method, str(index), "-o", str(run), *sets]
+    if not (run / "run.json").is_file() or not json.loads((run / "run.json").read_text()).get("result"):
+        subprocess.run([*begun, "--resume"], check=True)
+    return run, shlex.join(["promisam", "fit", method, f"{dataset}/index.csv", "-o", "RUN", *sets])
+
+
+def rows(data: Path, dataset: str, way: str, work: Path, known: set[tuple[str, ...]]) -> Iterator[Row]:
+    """All rows of one way that are not known."""
+    sizes: list[tuple[str, str]] = [("own", "as it is")]
+    if way == "all":
+        sizes += [(str(size), answer) for size in SIZES for answer in ("field", "nearest", "linear")]
+    missing = [one for one in sizes if (dataset, way, *one) not in known]
+    if not missing:
+        return
+    if way == "frozen":
+        run, command, method = None, "", store.load("litemedsam", method="plain_sam")
+        record = json.loads((fitted(data, dataset, "all", work)[0] / "run.json").read_text())
+    else:
+        run, command = fitted(data, dataset, way, work)
+        record, method = json.loads((run / "run.json").read_text()), store.load(method=run)
+    by_name = {example.name: example for example in open_examples(data / dataset / "index.csv").examples}
+    test = [by_name[name] for name in record["data"]["split"]["test"]]
+    for size, answer in missing:
+        found = [score(method, one, size, answer) for one in cases(test)]
+        dices, distances, surfaces = (np.array(part) for part in zip(*found, strict=True))
+        result = record["result"] if run else {}
+        yield Row(
+            dataset,
+            way,
+            size,
+            answer,
+            way != "unet",
+            len(record["data"]["split"]["train"]),
+            len(found),
+            round(float(dices.mean()), 4),
+            round(float(dices.min()), 4),
+            round(float(distances.mean()), 2),
+            round(float(surfaces.mean()), 4),
+            round(float(result.get("best_score") or np.nan), 4),
+            int(result.get("best_step", 0)),
+            command,
+        )
+
+
+def cases(examples: list[Example]) -> Iterator[Labelled]:
+    """Those that show anything."""
+    for example in examples:
+        labelled = example.load()
+        if labelled.truth.labels.any():
+            yield labelled
+
+
+def score(method: store.Segmenter, labelled: Labelled, size: str, answer: str) -> tuple[float, float, float]:
+    """Dice, HD95 and surface Dice of one case."""
+    grid = labelled.image.grid
+    name = labelled.truth.name(1)
+    asked = Prompts(grid)
+    if "box" in method.accepts:
+        asked = jittered_box(labelled.truth.mask(1), grid, np.random.default_rng(0), target=name if method.classes else "")
+    if size == "own":
+        found, truth = predict(method, labelled.image, asked).labels == 1, labelled.truth.mask(1)
+        return measures(found, truth, grid)
+    wanted = sized(grid, int(size))
+    truth = labelled.truth.resample(wanted).mask(1)
+    return measures(resized(method, labelled, asked, wanted, answer), truth, wanted)
+
+
+def resized(method: store.Segmenter, labelled: Labelled, asked: Prompts, wanted: Grid, answer: str) -> np.ndarray:
+    """The mask with so many samples: of the field, or of its mask with 256 along the longer side."""
+    if not isinstance(method, Continuous):
+        raise TypeError("only fields are asked for other sizes")
+    field = method.field(method.encode(method.prepare(labelled.image)), asked)
+    if answer == "field":
+        return field.on(wanted).logits[0] > 0
+    coarse = sized(labelled.image.grid, 256)
+    mask = field.on(coarse).logits[0] > 0
+    rows, columns = ((np.arange(n) + 0.5) * m / n - 0.5 for n, m in zip(wanted.shape, coarse.shape, strict=True))
+    if answer == "nearest":
+        return mask[np.ix_(np.rint(rows).astype(int).clip(0), np.rint(columns).astype(int).clip(0))]
+    from scipy.ndimage import map_coordinates
+
+    places = np.meshgrid(rows, columns, indexing="ij")
+    return map_coordinates(mask.astype(float), places, order=1, mode="nearest") > 0.5
+
+
+def sized(grid: Grid, longer: int) -> Grid:
+    """The same picture with so many samples along its longer side."""
+    height, width = (max(1, round(n * longer / max(grid.shape))) for n in grid.shape)
+    return grid.resample((height, width))
+
+
+def measures(found: np.ndarray, truth: np.ndarray, grid: Grid) -> tuple[float, float, float]:
+    """Dice, HD95 (the image's diagonal where nothing was found) and surface Dice, in the units of the grid."""
+    distances = surface_distances(found, truth, grid.spacing)
+    if not found.any():
+        return 0.0, float(np.hypot(*(np.array(grid.shape) * grid.spacing))), 0.0
+    return dice(found, truth), distances.hausdorff(95), distances.surface_dice(1.0)
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--work", type=Path)
+    parser.add_argument("--sets", nargs="+", choices=EPOCHS, default=list(EPOCHS))
+    parser.add_argument(
+        "--ways", nargs="+", choices=[*WAYS, "frozen", "unet"], default=["all", "frozen", "unet", *list(WAYS)[1:]]
+    )
+    parser.add_argument("--table", action="store_true", help="print what was measured as Markdown, and measure nothing")
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".csv"))
+    given = parser.parse_args()
+    if given.table:
+        table(read(given.out))
+        return
+    for dataset in given.sets:
+        for way in given.ways:
+            known = {(row["dataset"], row["way"], row["size"], row["answer"]) for row in read(given.out)}
+            for row in rows(given.data, dataset, way, given.work, known):
+                print(row, flush=True)
+                write(given.out, Row, [*read(given.out), {k: str(v) for k, v in asdict(row).items()}])
+
+
+def table(found: list[dict[str, str]]) -> None:
+    """As Markdown."""
+    print(
+        "| set | way | size | Dice | lowest | HD95 px | surface Dice, 1 px | validation Dice |",
+        "|---|---|---|---|---|---|---|---|",
+        sep="\n",
+    )
+    for row in found:
+        size = row["size"] if row["answer"] == "as it is" else f"{row['size']}, {row['answer']}"
+        kept = [row[name] for name in ("dice", "dice_lowest", "hd95_px", "surface_dice_1px", "val_dice")]
+        print("| " + " | ".join([row["dataset"], row["way"], size, *kept]) + " |")
+
+
+if __name__ == "__main__":
+    main()
