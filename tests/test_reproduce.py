@@ -106,7 +106,7 @@ def test_polyps_from_the_folder_to_the_table(capsys, tmp_path, polyps, words):
     resumed = promisam(capsys, *command, "--resume")
     assert resumed.status == 0, resumed.text
     assert json.loads((out / "results.json").read_text())["rows"] == rows
-    table = (out / "data.csv").read_text()
+    table = (out / "dataset.csv").read_text()
     fewer = promisam(capsys, *command, "--resume", "--limit", "2")
     assert fewer.status == 2
     assert "begun with other cases" in fewer.text
@@ -117,7 +117,7 @@ def test_polyps_from_the_folder_to_the_table(capsys, tmp_path, polyps, words):
     mask.write_bytes(before)
     assert changed.status == 2
     assert "1 case changed: train_26" in changed.text
-    assert (out / "data.csv").read_text() == table
+    assert (out / "dataset.csv").read_text() == table
     known = out / "run/run.json"
     record = json.loads(known.read_text())
     record["data"]["split"]["train"].append("Kvasir_0")

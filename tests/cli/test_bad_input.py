@@ -9,7 +9,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import nibabel
@@ -225,10 +224,23 @@ def test_full_disk(capsys, monkeypatch):
     segment("picture.png", *BOX, capsys=capsys, saying="full")
 
 
+TELLING = """
+import sys
+from promisam.cli.main import run
+from promisam.methods.plain_sam import PlainSam
+encode = PlainSam.encode
+def telling(self, image):
+    print("encoding", flush=True)
+    return encode(self, image)
+PlainSam.encode = telling
+run(sys.argv[1:])
+"""
+
+
 def test_interrupt_in_the_middle(litemedsam):
-    command = [sys.executable, "-m", "promisam", "segment", "volume.nii.gz", "--box", "2,3,0,20,30,89", "--offline"]
+    command = [sys.executable, "-c", TELLING, "segment", "volume.nii.gz", "--box", "2,3,0,20,30,89", "--offline"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    time.sleep(4)  # somewhere between importing torch and the last slice
+    assert process.stdout.readline() == "encoding\n"  # the first of ninety slices
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 2

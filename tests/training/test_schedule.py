@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from learning import course, steps, trained
 from promisam.core.errors import TrainingStopped
+from promisam.methods.unet import UNet
 from promisam.training.recipe import Recipe
 from promisam.training.schedule import check_optimizer, learning_rate, make_optimizer
 
@@ -108,3 +109,29 @@ def test_the_recipes_optimisers(name, kind, decay):
 def test_impossible_recipes_are_refused(wrong):
     with pytest.raises(ValidationError):
         Recipe(**wrong)
+
+
+def test_parts_of_a_network_may_learn_at_a_share_of_the_rate():
+    made = course(schedule="constant")
+    network = made.method.network
+    first = next(iter(network.state_dict())).split(".")[0]
+    network.rates = {f"{first}.": 0.25}
+    optimizer = make_optimizer(made.recipe, network)
+    held = {id(p): group["share"] for group in optimizer.param_groups for p in group["params"]}
+    for name, parameter in network.named_parameters():
+        assert held[id(parameter)] == (0.25 if name.startswith(f"{first}.") else 1.0)
+    used = []
+    optimizer.register_step_pre_hook(lambda o, *_: used.append({g["share"]: g["lr"] for g in o.param_groups}))
+    trained(made, optimizer=optimizer)
+    shares = {group["share"] for group in optimizer.param_groups}
+    assert used == [{share: pytest.approx(0.01 * share) for share in shares}] * 6
+
+
+def test_a_method_is_told_the_epoch_before_each_step():
+    class Told(UNet):
+        def reached(self, epoch):
+            heard.append(epoch)
+
+    heard: list[int] = []
+    trained(course(kind=Told))
+    assert heard == [0, 0, 1, 1, 2, 2]

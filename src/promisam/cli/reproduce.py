@@ -24,9 +24,14 @@ _DRAWS = 5
 
 
 def reproduce(
-    method: Annotated[str, typer.Argument(metavar="METHOD", help="promise2d or sam_mpa.")],
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="promise2d, imedsam or sam_mpa.")],
     experiment: Annotated[
-        str, typer.Argument(metavar="EXPERIMENT", help="Of promise2d: polyps, isic2018. Of sam_mpa: busi, chest-xray.")
+        str,
+        typer.Argument(
+            metavar="EXPERIMENT",
+            help="Of promise2d: polyps, isic2018. Of imedsam: kvasir-sessile, cvc-clinicdb, bcv, amos. Of sam_mpa: busi, "
+            "chest-xray.",
+        ),
     ],
     data: Annotated[Path, typer.Argument(metavar="DATA", help="The folder of its data, in the layout that they come in.")],
     out: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="A new folder for run, scores and results.")],
@@ -39,6 +44,13 @@ def reproduce(
         str | None, typer.Option(metavar="NAME|FILE", help="The SAM to stand on. Default: the published one.")
     ] = None,
     like: Annotated[str | None, typer.Option(metavar="NAME", help="The known weights that a FILE was trained like.")] = None,
+    side: Annotated[
+        int | None,
+        typer.Option(min=16, metavar="PIXELS", help="Of the SAM's frame. Default: as published."),
+    ] = None,
+    components: Annotated[
+        bool, typer.Option("--components", help="Train and score the method's published components, too: a training each.")
+    ] = False,
     draws: Annotated[int | None, typer.Option(min=1, help=f"How often random prompts are drawn. Default: {_DRAWS}.")] = None,
     limit: Annotated[int | None, typer.Option(help="So many cases of each part only, to try it out.")] = None,
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")] = "auto",
@@ -55,7 +67,8 @@ def reproduce(
 ) -> None:
     """Run a published experiment on your copy of its data: our figures beside the published ones, and what differs.
 
-    A run that was trained on test cases is refused. Of a few-shot method, 1, 5 and 10 images are chosen and labelled, and all
+    A run that was trained on test cases is refused. Experiments across data sets (cvc-clinicdb, amos) score the run of another
+    one: --run. Of a few-shot method, 1, 5 and 10 images are chosen and labelled, and all
     others are segmented.
     results.md and results.json hold what is printed, benchmark/ every single score, run/ the trained method.
     """
@@ -63,34 +76,41 @@ def reproduce(
     from promisam.store import Source
 
     wanted = study(method, experiment)
-    options, source, typed = settings(config, option or []), Source(weights, device, like, offline=offline), tuple(sys.argv)
+    options, typed = settings(config, option or []), tuple(sys.argv)
+    source = Source(weights, device, like, side, offline=offline)
     if isinstance(wanted, FewShotStudy):
-        _check_few_shot(run, draws, allowed=allow_training_cases)
+        _check_few_shot(run, draws, side, allowed=allow_training_cases, components=components)
         end: Comparison | None = _few_shot(
             FewShotRequest(wanted, data, out, options, source, limit, with_empty, resume, keep, typed)
         )
     else:
-        _check_trained(with_empty=with_empty)
+        _check_trained(with_empty=with_empty, draws=draws, boxes=wanted.prompt == "box")
         times = _DRAWS if draws is None else draws
-        end = _trained(
-            Request(wanted, data, out, run, options, source, times, limit, resume, keep, typed, allow_training_cases)
-        )
+        allowed = allow_training_cases
+        end = _trained(Request(wanted, data, out, run, options, source, times, limit, resume, keep, typed, allowed, components))
     if end is not None:
         _print(end, as_json=as_json)
 
 
-def _check_few_shot(run: Path | None, draws: int | None, *, allowed: bool) -> None:
+def _check_few_shot(run: Path | None, draws: int | None, side: int | None, *, allowed: bool, components: bool) -> None:
     """Refuse what does nothing where nothing is trained and nothing is prompted at random."""
-    given = [name for name, value in (("--run", run), ("--draws", draws), ("--allow-training-cases", allowed)) if value]
+    told = {"--run": run, "--draws": draws, "--side": side, "--allow-training-cases": allowed, "--components": components}
+    given = [name for name, value in told.items() if value]
     if given:
         raise InvalidConfig(
             f"{given[0]} of a few-shot experiment", expected="an experiment with a training part", do="Leave it out."
         )
 
 
-def _check_trained(*, with_empty: bool) -> None:
+def _check_trained(*, with_empty: bool, draws: int | None, boxes: bool) -> None:
     if with_empty:
         raise InvalidConfig("--with-empty of an experiment with a split", expected="a few-shot one", do="Leave it out.")
+    if boxes and draws is not None:
+        raise InvalidConfig(
+            "--draws of an experiment with boxes, in which there is no chance",
+            expected="an experiment with random points",
+            do="Leave it out.",
+        )
 
 
 def _few_shot(request: FewShotRequest) -> Comparison:
@@ -112,6 +132,7 @@ def _trained(request: Request) -> Comparison | None:
     from promisam.runs.processes import Processes
 
     end: Comparison | None = None
+    left = len(request.trainings)
     first = Processes.here().rank == 0
     with stopping() as stop:
         with (
@@ -122,7 +143,9 @@ def _trained(request: Request) -> Comparison | None:
                 if isinstance(event, Comparison):
                     end = event
                 elif bars.show(event) is not None:
-                    stop.restore()  # nothing is lost from here on
+                    left -= 1
+                    if not left:
+                        stop.restore()  # nothing is lost from here on
                 elif stop.heard(event):
                     break
         if end is None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from promisam.reproduce import Comparison
+    from promisam.reproduce.comparison import Reached
 
 _NONE = "none found"
 
@@ -38,16 +39,26 @@ def _table(found: Comparison) -> Table:
     from rich.table import Table
     from rich.text import Text
 
+    from promisam.reproduce.comparison import distance
+
     table = Table("test part", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for head in ("cases", "prompt", "Dice", "IoU", "published"):
+    distances = found.has_distances
+    for head in ("cases", "prompt", "Dice", "IoU", *(["HD, px"] if distances else []), "published"):
         table.add_column(head, justify="left" if head == "prompt" else "right", no_wrap=True)
     for row in found.rows:
-        known = row.published
-        iou = "" if known is None or known.iou is None else f"/{known.iou:.3f}"
-        theirs = _NONE if known is None else f"{known.dice:.3f}{iou}"
         prompt = f"{row.prompt}{MARK}" if row.from_truth else row.prompt
-        table.add_row(Text(plain(row.part)), str(row.cases), prompt, str(row.dice), str(row.iou), theirs)
+        measured = [str(row.dice), str(row.iou), *([distance(row)] if distances else [])]
+        table.add_row(Text(plain(row.part)), str(row.cases), prompt, *measured, _published(row))
     return table
+
+
+def _published(row: Reached) -> str:
+    known = row.published
+    if known is None:
+        return _NONE
+    iou = "" if known.iou is None else f"/{known.iou:.3f}"
+    far = "" if known.hausdorff is None else f", HD {known.hausdorff:.2f}"
+    return f"{known.dice:.3f}{iou}{far}"
 
 
 def _listed(sentences: tuple[str, ...]) -> Table:

@@ -61,7 +61,7 @@ def benchmark(
     tolerances = tuple(float(t) for t in tolerances)
     check_tolerances(tolerances)
     _check_request(examples, protocols, draws)
-    asked = _asked(method, tuple(classes))
+    asked = asked_classes(method, tuple(classes))
     for protocol in protocols:
         protocol.check(method)
     watch = Stopwatch(method, settle)
@@ -82,7 +82,7 @@ def benchmark(
 
 
 @dataclass(frozen=True)
-class _Class:
+class Asked:
     """A class of the data, its label there, and how the method is told of it."""
 
     name: str
@@ -99,7 +99,7 @@ class _Case:
     labelled: Labelled
     watch: Stopwatch
     encoded: Any
-    classes: tuple[_Class, ...]
+    classes: tuple[Asked, ...]
     seed: int
     tolerances: tuple[float, ...]
 
@@ -122,7 +122,7 @@ class _Case:
                 scores, seconds = self.watch.answer(self.encoded, self._prompts(protocol, draw, one, truth))
                 yield Trial(protocol, draw, None, self._score(scores.logits[0] > 0, one), seconds)
 
-    def _prompts(self, protocol: Protocol, draw: int, one: _Class, truth: Bool[np.ndarray, "*grid"]) -> Prompts:
+    def _prompts(self, protocol: Protocol, draw: int, one: Asked, truth: Bool[np.ndarray, "*grid"]) -> Prompts:
         generator = _generator(self.seed, draw, self.name, one.name)
         if protocol.kind == "box":
             return users.jittered_box(truth, self.grid, generator, protocol.jitter, target=one.target)
@@ -132,7 +132,7 @@ class _Case:
             axis = self.grid.coarsest_axis if method.axis is None else method.axis
         return users.random_points(truth, self.grid, protocol.number, generator, axis=axis, target=one.target)
 
-    def _clicks(self, protocol: Protocol, draw: int, one: _Class, truth: Bool[np.ndarray, "*grid"]) -> Iterator[Trial]:
+    def _clicks(self, protocol: Protocol, draw: int, one: Asked, truth: Bool[np.ndarray, "*grid"]) -> Iterator[Trial]:
         """One trial for each click; when nothing is left to correct, the answer stands for the clicks that are spared."""
         prompts: Prompts | None = users.first_click(truth, self.grid, target=one.target)
         trial: Trial | None = None
@@ -162,7 +162,7 @@ class _Case:
         for one in self.classes:
             yield Trial(protocol, draw, None, self._score(found.mask(one.channel + 1), one), seconds)
 
-    def _score(self, prediction: Bool[np.ndarray, "*grid"], one: _Class) -> CaseScore:
+    def _score(self, prediction: Bool[np.ndarray, "*grid"], one: Asked) -> CaseScore:
         answer = Segmentation(prediction.astype(np.uint8), self.grid)
         truth = Segmentation(self.labelled.truth.mask(one.label).astype(np.uint8), self.grid)
         (score,) = evaluate_case(answer, truth, (1,), self.tolerances, case=self.name)
@@ -185,15 +185,19 @@ def _check_request(examples: Sequence[Example], protocols: Sequence[Protocol], d
         )
 
 
-def _asked(method: Segmenter, classes: tuple[str, ...]) -> tuple[_Class, ...]:
-    """Each class of the data as the method knows it; a lone class needs no equal name."""
+def asked_classes(method: Segmenter, classes: tuple[str, ...]) -> tuple[Asked, ...]:
+    """Each class of the data as the method knows it; a lone class needs no equal name.
+
+    Raises:
+        InvalidConfig: for no classes, equal ones, and ones that the method does not know.
+    """
     known = method.classes
     if not classes or len(set(classes)) < len(classes):
         raise InvalidConfig(
             f"the classes {', '.join(classes) or '(none)'}", expected="one or more different names", do="Check the data set."
         )
     if len(known) == len(classes) == 1:
-        return (_Class(classes[0], 1, "", 0),)
+        return (Asked(classes[0], 1, "", 0),)
     unknown = [name for name in classes if known and name not in known]
     if unknown:
         raise InvalidConfig(
@@ -202,6 +206,6 @@ def _asked(method: Segmenter, classes: tuple[str, ...]) -> tuple[_Class, ...]:
             do="Choose among the labels of the data set with --label.",
         )
     return tuple(
-        _Class(name, label, name if len(known) > 1 else "", known.index(name) if known else label - 1)
+        Asked(name, label, name if len(known) > 1 else "", known.index(name) if known else label - 1)
         for label, name in enumerate(classes, 1)
     )

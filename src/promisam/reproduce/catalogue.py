@@ -5,11 +5,21 @@ from __future__ import annotations
 from difflib import get_close_matches
 
 from promisam.core.errors import InvalidConfig
+from promisam.reproduce.imedsam import AMOS, BCV, CVC_CLINICDB, KVASIR_SESSILE
 from promisam.reproduce.promise2d import ISIC2018, POLYPS
 from promisam.reproduce.sam_mpa import BUSI, CHEST_XRAY
 from promisam.reproduce.values import AnyStudy
 
-STUDIES: tuple[AnyStudy, ...] = (POLYPS, ISIC2018, BUSI, CHEST_XRAY)
+STUDIES: tuple[AnyStudy, ...] = (
+    POLYPS,
+    ISIC2018,
+    BUSI,
+    CHEST_XRAY,
+    KVASIR_SESSILE,
+    CVC_CLINICDB,
+    BCV,
+    AMOS,
+)
 
 
 def study(method: str, name: str) -> AnyStudy:

@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 from promisam.core import Example
 from promisam.core.errors import InvalidConfig, UnwritableOutput, WeightsError
 from promisam.io import open_examples
-from promisam.reproduce.data import TABLE, Found, plural, table_text, write_table
+from promisam.io.layouts.table import TABLE
+from promisam.reproduce.data import WRITTEN, Found, plural, table_text, write_table
 from promisam.reproduce.values import Study
 from promisam.runs.record import NAME, DataRecord, RunRecord, read_record, record_beside
 from promisam.runs.seen import same_data, seen, some
@@ -57,7 +58,7 @@ def check_folder(out: Path, *, resume: bool) -> None:
     """
     if out.exists() and not out.is_dir():
         raise UnwritableOutput(f"{out}, which is a file", expected="a folder", do="Choose another name.")
-    there = out.is_dir() and any(entry.name != TABLE for entry in out.iterdir())  # another process may have begun
+    there = out.is_dir() and any(entry.name not in WRITTEN for entry in out.iterdir())  # another process may have begun
     if there and not resume:
         raise UnwritableOutput(
             f"{out}, in which there is something", expected="a new folder", do="Choose another, or --resume."
@@ -69,7 +70,7 @@ def open_run(study: Study, run: Path) -> Trained:
 
     Raises:
         WeightsError: where there is no checkpoint.
-        InvalidConfig: for a run of another method, or of several classes.
+        InvalidConfig: for a run of another method, or of other classes.
         UnreadableFile: for a damaged record.
     """
     path = checkpoint_of(run)
@@ -82,11 +83,14 @@ def open_run(study: Study, run: Path) -> Trained:
         raise InvalidConfig(
             f"the run {run} of {header.method}", expected=f"a run of {study.method}", do="Name another experiment."
         )
-    classes = header.task.classes
-    if len(classes) > 1:
+    known, wanted = header.task.classes, study.classes
+    alone = len(known) == len(wanted) == 1  # and then names may differ
+    if not (alone or (study.labels and set(wanted) <= set(known))):
         raise InvalidConfig(
-            f"the run {run}, which learned {len(classes)} classes ({some(classes)})",
-            expected=f"a run that learned one, {study.target}",
+            f"the run {run}, which learned {plural(len(known), 'class', 'classes')} ({some(known)})",
+            expected=f"a run that learned {some([name for name in wanted if name not in known])}"
+            if study.labels
+            else f"a run that learned one, {study.target}",
             do="Name another run, or train one for this experiment.",
         )
     return Trained(path, header, record_beside(path))
@@ -95,7 +99,12 @@ def open_run(study: Study, run: Path) -> Trained:
 def examples_of(found: Found) -> Mapping[str, Example]:
     """The cases by name, before a table of them is written where it stays."""
     with TemporaryDirectory() as place:
-        return {one.name: one for one in open_examples(write_table(found, Path(place))).examples}
+        return opened(write_table(found, Path(place)), found)
+
+
+def opened(table: Path, found: Found) -> Mapping[str, Example]:
+    """The cases of a table by name."""
+    return {one.name: one for one in open_examples(table, tuple(found.labels)).examples}
 
 
 def check_resumed(found: Found, out: Path, *, trains: bool) -> None:

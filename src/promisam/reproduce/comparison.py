@@ -10,7 +10,7 @@ from typing import Any
 
 from promisam.evaluation.benchmark_table import Spread
 from promisam.io import atomic_text
-from promisam.reproduce.values import AnyStudy, Published
+from promisam.reproduce.values import AnyStudy, FewShotStudy, Published
 
 _NONE = "none found"
 _DIFFERENCES = "What differs from the published protocol, so that the columns must not be compared digit by digit"
@@ -28,6 +28,7 @@ class Reached:
         dice: over draws.
         iou: over draws.
         published: to stand beside; None where nothing was.
+        hausdorff: largest distance in pixels, over cases; None where it is not of interest.
     """
 
     part: str
@@ -37,6 +38,7 @@ class Reached:
     dice: Spread
     iou: Spread
     published: Published | None
+    hausdorff: Spread | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,16 @@ class Comparison:
         return f"{self.study.method} on {self.study.title}"
 
     @property
+    def beside(self) -> tuple[str, ...]:
+        """Published figures of other methods."""
+        return () if isinstance(self.study, FewShotStudy) else self.study.beside
+
+    @property
+    def has_distances(self) -> bool:
+        """Whether the table has columns for them."""
+        return any(row.hausdorff is not None for row in self.rows)
+
+    @property
     def lists(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """All that has to be known to read the table: titles, and sentences below each."""
         sources = sorted({row.published.source for row in self.rows if row.published})
@@ -76,6 +88,7 @@ class Comparison:
             ("As it was run", tuple(f"{name}: {value}" for name, value in self.setup.items())),
             ("Where the data are not what was published", tuple(self.notes)),
             ("The published figures", tuple(sources)),
+            ("Other methods, as published there", self.beside),
             (_DIFFERENCES, tuple(self.differences)),
         )
 
@@ -96,12 +109,18 @@ def comparison_record(found: Comparison) -> dict[str, Any]:
 
 def comparison_text(found: Comparison) -> str:
     """As Markdown: a table, then all that has to be known to read it."""
-    head = ["test part", "cases", "prompt", "Dice", "IoU", "published Dice", "published IoU"]
+    distances = found.has_distances
+    ours, theirs = ["Dice", "IoU", *(["HD, px"] if distances else [])], ["Dice", "IoU", *(["HD"] if distances else [])]
+    head = ["test part", "cases", "prompt", *ours, *(f"published {name}" for name in theirs)]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in found.rows:
-        theirs = [_NONE if one is None else f"{one:.3f}" for one in published_of(row)]
         prompt = f"{row.prompt} (from the truth)" if row.from_truth else row.prompt
-        lines.append("| " + " | ".join([row.part, str(row.cases), prompt, str(row.dice), str(row.iou), *theirs]) + " |")
+        known = [_NONE if one is None else f"{one:.3f}" for one in published_of(row)]
+        cells = [row.part, str(row.cases), prompt, str(row.dice), str(row.iou)]
+        if distances:
+            far = None if row.published is None else row.published.hausdorff
+            cells, known = [*cells, distance(row)], [*known, _NONE if far is None else f"{far:.2f}"]
+        lines.append("| " + " | ".join([*cells, *known]) + " |")
     blocks = [f"# {found.title}", "\n".join(lines), *(_listed(title, sentences) for title, sentences in found.lists)]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
@@ -120,6 +139,11 @@ def write_results(found: Comparison, folder: Path) -> None:
 def published_of(row: Reached) -> tuple[float | None, float | None]:
     """Published Dice and IoU, as far as there are any."""
     return (None, None) if row.published is None else (row.published.dice, row.published.iou)
+
+
+def distance(row: Reached) -> str:
+    """The mean distance, as tables show it."""
+    return "n/a" if row.hausdorff is None or row.hausdorff.mean is None else f"{row.hausdorff.mean:.2f}"
 
 
 def _listed(title: str, lines: Sequence[str]) -> str:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from promisam.core.errors import InvalidConfig, UnreadableFile
-from promisam.io import atomic_text
+from promisam.io import atomic_text, read, write
 from promisam.io.digest import file_digest
 from promisam.io.layouts.naming import entries, image_stem, stem_of
-from promisam.reproduce.values import Part, Study
+from promisam.io.layouts.table import CLASSES, TABLE
+from promisam.io.mending import mend
+from promisam.reproduce.values import Part, Place, Study
 from promisam.runs.seen import some
 
-TABLE = "data.csv"
+MASKS = "masks"  # beside the table: those that had to be made exact
+WRITTEN = (TABLE, CLASSES, MASKS)
+_LOSSY = (".jpg", ".jpeg")
 _SHOWN = 3
 
 
@@ -38,23 +43,45 @@ class Found:
     Attributes:
         lines: of the table.
         notes: where it is not what was published, a sentence each.
+        labels: values of the masks that are meant, with their names; empty for any value.
     """
 
     lines: tuple[Line, ...]
     notes: tuple[str, ...]
+    labels: Mapping[int, str] = field(default_factory=dict)
 
     def names(self, part: Part) -> tuple[str, ...]:
         """The cases of a part."""
         return tuple(line.name for line in self.lines if line.part == part.name)
 
 
-def find(study: Study, data: Path, limit: int | None = None) -> Found:
+@dataclass(frozen=True)
+class _Lying:
+    """A part as it lies on the disk: image and mask of each case, and cases that have only one of them."""
+
+    place: Place
+    pairs: Mapping[str, tuple[Path, Path]]
+    maskless: tuple[str, ...]
+    imageless: tuple[str, ...]
+
+    def notes(self, part: Part) -> Iterator[str]:
+        """Where it is not what was published."""
+        if part.cases is not None and len(self.pairs) != part.cases:
+            yield f"{part.name}: {plural(len(self.pairs), 'image')} with masks; published were {part.cases}"
+        for names, kind, missing in ((self.maskless, "image", "a mask"), (self.imageless, "mask", "an image")):
+            if names:
+                left = "is" if len(names) == 1 else "are"
+                yield f"{part.name}: {plural(len(names), kind)} without {missing} {left} left out: {some(names)}"
+
+
+def find(study: Study, data: Path, limit: int | None = None, seed: int = 0) -> Found:
     """The experiment's cases, and how they differ in number or content from what was published.
 
     Args:
         study: the experiment.
         data: the folder of its data.
         limit: take so many of each part only, evenly spaced, to try things out.
+        seed: of a random division, where the data come without one.
 
     Raises:
         UnreadableFile: for a part that is not there, naming the folders that were looked for, and for two masks of one image.
@@ -62,65 +89,93 @@ def find(study: Study, data: Path, limit: int | None = None) -> Found:
     """
     if limit is not None and limit < 2:
         raise InvalidConfig(f"a limit of {limit} cases", expected="at least 2", do="Raise it, or leave it out.")
-    parts = [("train", study.train), *([("val", study.val)] if study.val else []), *(("test", part) for part in study.tests)]
+    wanted = (("train", study.train), ("val", study.val), *(("test", part) for part in study.tests))
+    parts = [(split, part, _lying(study, data, part, seed)) for split, part in wanted if part is not None]
+    notes = list(dict.fromkeys(lying.place.note for _, _, lying in parts if lying.place.note))
+    total = sum(len(lying.pairs) for _, _, lying in parts)
+    if study.total is not None and total != study.total:
+        notes.append(f"{plural(total, 'image')} with masks in all; the published set has {study.total}")
     lines: list[Line] = []
-    notes: list[str] = []
-    for split, part in parts:
-        pairs, maskless, imageless = _pairs(study, data, part)
-        if len(pairs) != part.cases:
-            notes.append(f"{part.name}: {plural(len(pairs), 'image')} with masks; published were {part.cases}")
-        for names, kind, missing in ((maskless, "image", "a mask"), (imageless, "mask", "an image")):
-            if names:
-                left = "is" if len(names) == 1 else "are"
-                notes.append(f"{part.name}: {plural(len(names), kind)} without {missing} {left} left out: {some(names)}")
-        chosen = pairs if limit is None else _spaced(pairs, limit)
+    for split, part, lying in parts:
+        notes += lying.notes(part)
+        chosen = list(lying.pairs) if limit is None else _spaced(list(lying.pairs), limit)
         if limit is not None:
-            notes.append(f"{part.name}: {len(chosen)} of its {plural(len(pairs), 'case')}, as asked for")
-        for image, mask in chosen:
-            group = study.group(stem_of(image)) if split == "train" else ""
-            lines.append(Line(f"{part.name}_{stem_of(image)}", image, mask, group, split, part.name))
-    return Found(tuple(lines), (*notes, *_leaks(lines)))
+            notes.append(f"{part.name}: {len(chosen)} of its {plural(len(lying.pairs), 'case')}, as asked for")
+        for case in chosen:
+            group = study.group(case) if split == "train" else ""
+            lines.append(Line(f"{part.name}_{case}", *lying.pairs[case], group, split, part.name))
+    notes += _smeared(lines)
+    return Found(tuple(lines), (*notes, *_leaks(lines)), study.labels)
 
 
 def write_table(found: Found, folder: Path) -> Path:
-    """The cases as a CSV with absolute paths, in which `promisam fit` reads the split."""
-    atomic_text(folder / TABLE, table_text(found))
+    """The cases as a CSV with absolute paths, in which `promisam fit` reads the split, and the names of their labels.
+
+    Masks in JPEG, which smears their edges, are written beside it as PNG.
+
+    Raises:
+        InvalidSegmentation: for such a mask that is not black and white.
+    """
+    if found.labels:
+        atomic_text(folder / CLASSES, json.dumps({str(value): name for value, name in found.labels.items()}) + "\n")
+    exact = {line.name: _exact(line, folder / MASKS) for line in found.lines if _is_lossy(line)}
+    atomic_text(folder / TABLE, table_text(found, exact))
     return folder / TABLE
 
 
-def table_text(found: Found) -> str:
-    """What the table holds."""
+def table_text(found: Found, exact: Mapping[str, Path] | None = None) -> str:
+    """What the table holds; `exact` names masks in place of those that came with the data."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["id", "image", "mask", "group", "split"])
     for line in found.lines:
-        writer.writerow([line.name, line.image.resolve(), line.mask.resolve(), line.group, line.split])
+        mask = (exact or {}).get(line.name, line.mask)
+        writer.writerow([line.name, line.image.resolve(), mask.resolve(), line.group, line.split])
     return text.getvalue()
 
 
-def plural(count: int, thing: str) -> str:
+def plural(count: int, thing: str, things: str = "") -> str:
     """So many of them, for messages."""
-    return f"{count} {thing}{'' if count == 1 else 's'}"
+    return f"{count} {thing if count == 1 else things or f'{thing}s'}"
 
 
-def _pairs(study: Study, data: Path, part: Part) -> tuple[list[tuple[Path, Path]], list[str], list[str]]:
-    """Images with their masks, names of images without one, and names of masks without an image."""
-    for images, masks in part.places:
-        if (data / images).is_dir() and (data / masks).is_dir():
-            pictures = _by_stem([(stem_of(path), path) for path in entries(data / images)[0]], "images")
-            drawn = entries(data / masks)[0]
-            owned = [(image_stem(stem_of(path), pictures), path) for path in drawn]
-            mine = _by_stem([(stem, path) for stem, path in owned if stem in pictures], "masks")
-            found = [(path, mine[stem]) for stem, path in pictures.items() if stem in mine]
-            if found:
-                alone = [stem_of(path) for stem, path in owned if stem not in pictures]
-                return found, [stem for stem in pictures if stem not in mine], alone
-    looked = " or ".join(f"{images} with {masks}" for images, masks in part.places)
+def _lying(study: Study, data: Path, part: Part, seed: int) -> _Lying:
+    """The part in the first of its places that holds any of it."""
+    for place in part.places:
+        if (data / place.images).is_dir() and (data / place.masks).is_dir():
+            pictures = _by_stem([(place.case(stem_of(path)), path) for path in entries(data / place.images)[0]], "images")
+            owned = [(image_stem(place.case(stem_of(path)), pictures), path) for path in entries(data / place.masks)[0]]
+            everyone = sorted({*pictures, *(stem for stem, _ in owned)})
+            mine = set(place.chosen(everyone, seed))
+            drawn = _by_stem([(stem, path) for stem, path in owned if stem in pictures and stem in mine], "masks")
+            pairs = {stem: (path, drawn[stem]) for stem, path in pictures.items() if stem in drawn}
+            if pairs:
+                maskless = tuple(stem for stem in pictures if stem in mine and stem not in drawn)
+                alone = [path for stem, path in owned if stem not in pictures and stem in mine]
+                return _Lying(place, pairs, maskless, tuple(stem_of(path) for path in alone))
+    looked = " or ".join(f"{place.images} with {place.masks}" for place in part.places)
     raise UnreadableFile(
         f"{data} without the part {part.name} of {study.title}",
         expected=f"{study.data} (looked for {looked})",
         do="Name the folder that holds them.",
     )
+
+
+def _is_lossy(line: Line) -> bool:
+    return line.mask.suffix.lower() in _LOSSY
+
+
+def _exact(line: Line, folder: Path) -> Path:
+    """The mask of two values that a compressed one was."""
+    target = folder / f"{line.name}.png"
+    write(target, mend(line.mask, read(line.image).grid).mask, source=line.image)
+    return target
+
+
+def _smeared(lines: list[Line]) -> Iterator[str]:
+    count = sum(map(_is_lossy, lines))
+    if count:
+        yield f"{plural(count, 'mask')} in JPEG, which smears edges: values were cut in the middle"
 
 
 def _by_stem(named: Iterable[tuple[str, Path]], kind: str) -> dict[str, Path]:
@@ -137,9 +192,9 @@ def _by_stem(named: Iterable[tuple[str, Path]], kind: str) -> dict[str, Path]:
     return found
 
 
-def _spaced(pairs: list[tuple[Path, Path]], limit: int) -> list[tuple[Path, Path]]:
-    count = min(limit, len(pairs))
-    return [pairs[i * len(pairs) // count] for i in range(count)]
+def _spaced(cases: list[str], limit: int) -> list[str]:
+    count = min(limit, len(cases))
+    return [cases[i * len(cases) // count] for i in range(count)]
 
 
 def _leaks(lines: list[Line]) -> Iterator[str]:

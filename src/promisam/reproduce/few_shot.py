@@ -18,9 +18,10 @@ from promisam.evaluation.benchmark_record import write_benchmark
 from promisam.evaluation.benchmark_table import Spread
 from promisam.io import Input, atomic_text, find_inputs, open_examples
 from promisam.io.digest import file_digest
+from promisam.io.layouts.table import TABLE
 from promisam.reproduce.checks import check_folder
 from promisam.reproduce.comparison import Comparison, Reached, write_results
-from promisam.reproduce.data import TABLE, plural
+from promisam.reproduce.data import plural
 from promisam.reproduce.drawn import Drawn, united
 from promisam.reproduce.values import Facts, FewShotStudy
 from promisam.runs.few_shot import Remembered, remember
@@ -43,7 +44,7 @@ class FewShotRequest:
     Attributes:
         study: the experiment.
         data: the folder of its data, in a public layout.
-        out: what is written: data.csv, k<number>/ with run and scores, results.json and results.md.
+        out: what is written: dataset.csv, k<number>/ with run and scores, results.json and results.md.
         options: of the method, and the seed, over those of the experiment.
         source: of the SAM; by default the experiment's.
         limit: so many cases only, to try things out.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from promisam.reproduce.differences import data_of_run, variants
 from promisam.reproduce.promise2d_differences import (
     advice,
     answers,
     choice,
-    data_of_run,
     draws,
     loss,
     network,
@@ -14,9 +14,8 @@ from promisam.reproduce.promise2d_differences import (
     recipe,
     sam,
     start,
-    variants,
 )
-from promisam.reproduce.values import Difference, Facts, Part, Published, Study
+from promisam.reproduce.values import Difference, Facts, Part, Place, Published, Study
 
 _LEADERBOARD = "the authors' entry on a leaderboard, which does not say in which mode: probably with 16 points from the truth"
 _FRAMES = 25  # neighbouring frames of CVC-ClinicDB, which was cut from 29 sequences of about this length
@@ -48,7 +47,7 @@ def _held_out(facts: Facts) -> str:
 
 
 def _polyp_test(name: str, cases: int) -> Part:
-    return Part(name, cases, tuple((f"TestDataset/{name}/{i}", f"TestDataset/{name}/{m}") for i, m in _NAMES))
+    return Part(name, cases, tuple(Place(f"TestDataset/{name}/{i}", f"TestDataset/{name}/{m}") for i, m in _NAMES))
 
 
 _NAMES = (("images", "masks"), ("image", "mask"))
@@ -58,7 +57,7 @@ POLYPS = Study(
     name="polyps",
     title="polyps in colonoscopy, the five-set protocol of PraNet (Fan et al. 2020, arXiv 2006.11392)",
     target="polyp",
-    train=Part("train", 1450, tuple((f"TrainDataset/{i}", f"TrainDataset/{m}") for i, m in _NAMES)),
+    train=Part("train", 1450, tuple(Place(f"TrainDataset/{i}", f"TrainDataset/{m}") for i, m in _NAMES)),
     tests=(
         _polyp_test("Kvasir", 100),
         _polyp_test("CVC-ClinicDB", 62),
@@ -77,7 +76,7 @@ POLYPS = Study(
         "Published: the dark border around each frame is cut off first. Ours: the whole frame.",
         _held_out,
         "In the published split itself, frames of the same sequences of CVC-ClinicDB stand in training and test.",
-        data_of_run,
+        data_of_run(),
         advice,
     ),
     data="TrainDataset/ and TestDataset/<set>/ with images/ and masks/ each, as PraNet's authors hand them out",
@@ -88,11 +87,11 @@ ISIC2018 = Study(
     name="isic2018",
     title="skin lesions in dermoscopy, ISIC 2018 task 1, the official split",
     target="lesion",
-    train=Part("train", 2594, (("ISIC2018_Task1-2_Training_Input", "ISIC2018_Task1_Training_GroundTruth"),)),
-    val=Part("val", 100, (("ISIC2018_Task1-2_Validation_Input", "ISIC2018_Task1_Validation_GroundTruth"),)),
-    tests=(Part("test", 1000, (("ISIC2018_Task1-2_Test_Input", "ISIC2018_Task1_Test_GroundTruth"),)),),
+    train=Part("train", 2594, (Place("ISIC2018_Task1-2_Training_Input", "ISIC2018_Task1_Training_GroundTruth"),)),
+    val=Part("val", 100, (Place("ISIC2018_Task1-2_Validation_Input", "ISIC2018_Task1_Validation_GroundTruth"),)),
+    tests=(Part("test", 1000, (Place("ISIC2018_Task1-2_Test_Input", "ISIC2018_Task1_Test_GroundTruth"),)),),
     options={"mode": "ips", "variants": 2, "epochs": 12, "validate_every": 2},
     published=(Published("test", 0.921, 0.850, _LEADERBOARD),),
-    differences=(*_SHARED, data_of_run, advice),
+    differences=(*_SHARED, data_of_run(), advice),
     data="the challenge's six folders ISIC2018_Task1-2_{Training,Validation,Test}_Input and ISIC2018_Task1_..._GroundTruth",
 )

@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from promisam.reproduce.drawn import Layout
+
+
+def everything(stems: Sequence[str], _seed: int) -> Collection[str]:
+    """All images of a folder."""
+    return stems
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a part may lie below the data's folder, in one of the forms in which it is handed on.
+
+    Attributes:
+        images: folder of its images.
+        masks: folder of its masks.
+        case: what an image's file stem and that of its mask have in common: the name of the case.
+        chosen: which of the cases there, in order, are the part's; the number is the seed of a random division.
+        note: what is to be known where the part lies here.
+    """
+
+    images: str
+    masks: str
+    case: Callable[[str], str] = lambda stem: stem
+    chosen: Callable[[Sequence[str], int], Collection[str]] = everything
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -15,14 +39,26 @@ class Part:
 
     Attributes:
         name: as it is called there.
-        cases: how many were published.
-        places: where images and masks lie below the data's folder, in the forms in which they are handed on; the first that is
-            there counts.
+        cases: how many were published; None where that is not known.
+        places: where they may lie; the first that is there counts.
     """
 
     name: str
-    cases: int
-    places: tuple[tuple[str, str], ...]
+    cases: int | None
+    places: tuple[Place, ...]
+
+
+@dataclass(frozen=True)
+class Component:
+    """A part of a method that was published on its own.
+
+    Attributes:
+        name: as it is called there.
+        options: with which a method is that part.
+    """
+
+    name: str
+    options: Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -34,12 +70,18 @@ class Published:
         dice: mean over images.
         iou: mean over images; None where it was not published.
         source: where it stands, and what is not known of it.
+        hausdorff: mean over images of the largest distance, in pixels of the scored square; None where it was not published.
+        side: of the square on which answers were scored; None where they were scored as `Study.sizes` says first.
+        component: of the method; empty for the whole of it.
     """
 
     part: str
     dice: float
     iou: float | None
     source: str
+    hausdorff: float | None = None
+    side: int | None = None
+    component: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,6 +97,7 @@ class Facts:
         trained: cases that it learned from; 0 where that is not known.
         validated: cases that it was chosen by; 0 where that is not known.
         draws: of random prompts.
+        side: pixels of the SAM's frame; 0 where that is not known.
     """
 
     weights: str
@@ -65,6 +108,7 @@ class Facts:
     trained: int
     validated: int
     draws: int
+    side: int = 0
 
 
 Difference = str | Callable[[Facts], str]
@@ -79,7 +123,7 @@ class Study:
         name: of the experiment, for the command line.
         title: in words.
         target: what is segmented.
-        train: to learn from.
+        train: to learn from; None for an experiment that scores the run of another one.
         tests: to report on.
         val: to choose by; without one, a share of `train` is held out for it.
         group: of a training case's file stem: cases of one group are never divided between training and validation.
@@ -90,13 +134,21 @@ class Study:
         differences: between our protocol and the published one, a sentence each: those that are always there, and
             functions of how it was run, empty where there is none.
         data: where the data come from, and in which layout.
+        total: how many cases the set has; None where only those of the parts are known.
+        labels: values of the masks that are segmented, with their names; empty for one object, drawn in any value.
+        side: pixels of the SAM's frame, where not the weights' own.
+        sizes: sides of the squares, in pixels, on which answers to boxes from the truth are scored; without any, answers are
+            scored on each image as it is.
+        components: of the method, which can be trained and scored beside the whole.
+        run_of: the experiment whose run is scored, where nothing is trained.
+        beside: published figures of other methods, a sentence each.
     """
 
     method: str
     name: str
     title: str
     target: str
-    train: Part
+    train: Part | None
     tests: tuple[Part, ...]
     val: Part | None = None
     group: Callable[[str], str] = lambda _stem: ""
@@ -106,10 +158,33 @@ class Study:
     published: tuple[Published, ...] = ()
     differences: tuple[Difference, ...] = ()
     data: str = ""
+    total: int | None = None
+    labels: Mapping[int, str] = field(default_factory=dict)
+    side: int | None = None
+    sizes: tuple[int, ...] = ()
+    components: tuple[Component, ...] = ()
+    run_of: str = ""
+    beside: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What is segmented, by name."""
+        return tuple(self.labels.values()) or (self.target,)
 
     def differing(self, facts: Facts) -> tuple[str, ...]:
         """The differences that there are, a sentence each."""
         return _sentences(self.differences, facts)
+
+    def component_of(self, options: Mapping[str, Any]) -> str:
+        """Which component a run with these options is; empty for the whole method."""
+        of = (one.name for one in self.components if all(options.get(name) == value for name, value in one.options.items()))
+        return next(of, "")
+
+    def published_for(self, part: str, side: int | None = None, component: str = "") -> Published | None:
+        """What was published of a test part, scored on a square of that side, reached with a component of the method."""
+        known = [one for one in self.published if (one.part, one.component) == (part, component)]
+        first = self.sizes[0] if self.sizes else None
+        return next((one for one in known if (one.side or first) == side), None)
 
 
 @dataclass(frozen=True)

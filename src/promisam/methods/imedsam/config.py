@@ -21,8 +21,8 @@ class Config(BaseModel):
             begins at zero, so that training begins with SAM as it is (ours).
         decoder: "field", the implicit field; "mask", SAM's own mask decoder, as in the paper's ablation.
         prior: whether the field adds to the logits of SAM's own mask, so that it begins with them (ours).
-        frequencies: of the position code, for each axis: 10 as published; 4, whose shortest wave is an eighth of the frame, leave
-            fine detail to the image features and outlines smooth where few images are learned from (ours).
+        frequencies: of the position code, for each axis: 10 as published; 4, whose shortest wave is an eighth of the frame,
+            leave fine detail to the image features and outlines smooth where few images are learned from (ours).
         sampling: share of the points, the least certain ones, that the fine field answers; 0 for the coarse field alone.
         passes: stochastic passes from which the uncertainty is told; 2 as released.
         dropout_seed: of the stochastic passes when an image is answered.
@@ -30,8 +30,8 @@ class Config(BaseModel):
             (ours); 0 for all pixels of the frame, as released.
         box_jitter: of training boxes, largest movement of a side as a fraction of its extent (ours; released: outwards by up
             to 19 of 384 pixels).
-        encoder_rate: learning rate of all but the field, as a fraction of the field's: 0.05 as released, with 1e-3 for the field
-            over 1000 epochs; 1 with the recipe's 3e-4 over few (ours).
+        encoder_rate: learning rate of all but the field, as a fraction of the field's: 0.05 as released, with 1e-3 for the
+            field over 1000 epochs; 1 with the recipe's 3e-4 over few (ours).
         variants: how many versions of each training image are kept: one as it is, the others augmented (ours).
         flips: axes along which variants are mirrored: letters of "xy", or "none"; "auto" takes both, but none as soon as the
             name of a class holds the word left or right.
