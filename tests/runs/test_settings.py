@@ -115,7 +115,7 @@ def test_impossible_values_are_refused_in_plain_words(kind, wrong, said):
     [
         ("epoch", "Did you mean epochs?"),
         ("qqq", "Check the spelling."),
-        ("mode", "mode is an option of promise2d."),
+        ("mode", "mode is an option of imedsam and promise2d."),
         ("multimask", "multimask is an option of plain_sam."),
     ],
 )
