@@ -11,8 +11,8 @@ from promisam.core import Grid, Task
 from promisam.methods.imedsam import Config, IMedSam
 from promisam.methods.imedsam.answering import PictureField
 from promisam.methods.imedsam.codes import OfficialCode
-from promisam.methods.imedsam.losses import field_loss, proper_loss
-from promisam.methods.imedsam.official import official_field, official_loss, split_official, squared_dice
+from promisam.methods.imedsam.losses import field_loss, official_loss, proper_loss, squared_dice
+from promisam.methods.imedsam.official import official_field, split_official
 from promisam.methods.imedsam.places import at_places
 from promisam.sam.checkpoint import fit, sam_from_state
 from promisam.sam.frame import Frame

@@ -23,7 +23,7 @@ from promisam.core import Grid, Scores
 from promisam.core.errors import GridMismatch
 from promisam.methods.imedsam.codes import PositionCode
 from promisam.methods.imedsam.field import DROPOUT, ImplicitField, variance
-from promisam.methods.imedsam.places import Taps, at_places, unit_of
+from promisam.methods.imedsam.places import Taps, at_places, released_unit_of, unit_of
 from promisam.sam.frame import Frame
 
 CHUNK = 16_384  # places at a time: 64 MB for the widest layer
@@ -69,7 +69,9 @@ class PictureField:
         lattice = _Lattice.of(self, grid)
         logits, uncertain = self._coarse(lattice)
         for chosen in torch.split(self._chosen(uncertain), self.chunk):
-            logits[chosen] = self._fine(*lattice.places(chosen))
+            places, codes = lattice.places(chosen)
+            inputs = self._inputs(places, codes)
+            logits[chosen] = self._fine(inputs, self._net.coarse(inputs), self._prior_at(places))
         return Scores(logits.view(1, *grid.shape).cpu().numpy(), grid)
 
     @torch.inference_mode()
@@ -84,12 +86,12 @@ class PictureField:
 
     def _at(self, points: Float64[Tensor, "n 2"]) -> Float32[np.ndarray, " n"]:
         places, codes = self.unit(points), self.code_places(points)
-        hidden = self._net.coarse(self._inputs(places, codes))
-        prior = self._prior_at(places)
-        logits = hidden @ self._net.head[0][0] + self._net.head[1][0] + prior
+        inputs, prior = self._inputs(places, codes), self._prior_at(places)
+        hidden = self._net.coarse(inputs)
+        logits = self._logits(hidden, prior)
         if self._draws is not None:
             wanted = torch.nonzero(self._uncertainty(hidden, prior) >= self._threshold)[:, 0]
-            logits[wanted] = self._fine(places[wanted], codes[wanted])
+            logits[wanted] = self._fine(inputs[wanted], hidden[wanted], prior[wanted])
         return logits.float().cpu().numpy()
 
     def unit(self, points_zyx: Float64[Tensor, "n 2"]) -> Float[Tensor, "n 2"]:
@@ -100,8 +102,7 @@ class PictureField:
         """Where the position code is asked: the same, but in the release, which lays it from the first pixel to the last."""
         if self.seed is not None:
             return self.unit(points_zyx)
-        steps = torch.tensor([max(n - 1, 1) for n in self.grid.shape], dtype=torch.float64)
-        return (2 * points_zyx / steps - 1).float().to(self.canvas.device)
+        return released_unit_of(self.grid.shape, points_zyx).to(self.canvas.device)
 
     @cached_property
     def _net(self) -> _Folded:
@@ -136,14 +137,19 @@ class PictureField:
         """Coarse logits and uncertainties of a whole lattice, row-major."""
         logits, uncertain = [], []
         for hidden, prior in lattice.hidden(self._net, self.canvas, self.positions, self.prior, self.chunk):
-            logits.append(hidden @ self._net.head[0][0] + self._net.head[1][0] + prior)
+            logits.append(self._logits(hidden, prior))
             uncertain.append(self._uncertainty(hidden, prior))
         return torch.cat(logits), torch.cat(uncertain)
 
-    def _fine(self, places: Float[Tensor, "n 2"], codes: Float[Tensor, "n 2"]) -> Float[Tensor, " n"]:
-        inputs = self._inputs(places, codes)
-        features = F.linear(self._net.coarse(inputs), self._net.head[0][1:], self._net.head[1][1:])
-        return self._net.fine(torch.cat([inputs, features], -1))[:, 0] + self._prior_at(places)
+    def _logits(self, hidden: Float[Tensor, "n h"], prior: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """Of the coarse network."""
+        return hidden @ self._net.head[0][0] + self._net.head[1][0] + prior
+
+    def _fine(
+        self, inputs: Float[Tensor, "n i"], hidden: Float[Tensor, "n h"], prior: Float[Tensor, " n"]
+    ) -> Float[Tensor, " n"]:
+        features = F.linear(hidden, self._net.head[0][1:], self._net.head[1][1:])
+        return self._net.fine(torch.cat([inputs, features], -1))[:, 0] + prior
 
     def _inputs(self, places: Float[Tensor, "n 2"], codes: Float[Tensor, "n 2"]) -> Float[Tensor, "n i"]:
         code = self.code.rows(codes[:, 0]) + self.code.columns(codes[:, 1])

@@ -62,3 +62,8 @@ class Config(BaseModel):
     def official(self) -> bool:
         """Whether everything is as released."""
         return self.mode == "official"
+
+    @property
+    def adds_prior(self) -> bool:
+        """Whether the field adds to SAM's own logits; the release's does not."""
+        return self.prior and not self.official

@@ -37,7 +37,7 @@ from promisam.methods.imedsam.places import at_places
 from promisam.methods.imedsam.samples import drawn, kept_truth
 from promisam.sam.frame import Frame
 from promisam.sam.model import Sam, fingerprint
-from promisam.sam.picture import device_of, encoder_precision, framed, frozen, prompt_tensors, weights_advice
+from promisam.sam.picture import device_of, encoder_precision, frozen, prompt_tensors, weights_advice
 from promisam.spatial.users import jittered_box
 from promisam.training.augmentation import Augmentation, mirrored_axes
 from promisam.training.contract import Arrays, Released
@@ -154,7 +154,7 @@ class IMedSam:
             canvas[0].float(),
             self._positions()[0].float(),
             self.code,
-            prior[0].float() if self._uses_prior else None,
+            prior[0].float() if self.config.adds_prior else None,
             None if self.config.official else self.config.dropout_seed,
         )
 
@@ -214,7 +214,7 @@ class IMedSam:
             return proper_loss(prior, truth)
         inputs = self._inputs(canvas, batch)
         if not self.config.official:
-            coarse, merged = field(inputs, batch["class"], prior if self._uses_prior else None)
+            coarse, merged = field(inputs, batch["class"], prior if self.config.adds_prior else None)
             return field_loss(coarse, merged, truth, self._epoch)
         pairs = [official_field(field, one, int(c))[:2] for one, c in zip(inputs, batch["class"], strict=True)]
         coarse, merged = (torch.stack(part) for part in zip(*pairs, strict=True))
@@ -238,25 +238,21 @@ class IMedSam:
         masks = [(name, labelled.truth.mask(label)) for label, name in enumerate(self.classes, 1)]
         return [jittered_box(m, labelled.image.grid, generator, target=name) for name, m in masks if m.any()]
 
-    @property
-    def _uses_prior(self) -> bool:
-        return self.config.prior and not self.config.official
-
     def _early(self, prepared: Image) -> tuple[Frame, Tensor, Tensor | None]:
         """How the picture sits in the frame, and the tokens of the first adapted block: of the picture and of its spectrum."""
-        if self.config.official:
-            height, width = prepared.grid.shape
-            frame = Frame((height, width), self.sam.side, stretch=True)
-            raw = frame.resize(prepared.pixels, antialias=False).to(device_of(self.sam))
-            pixels = raw / 255
-        else:
-            frame, pixels = framed(self.sam, prepared)
-            raw = frame.pad(frame.resize(prepared.pixels, antialias=self.sam.traits.antialias)).to(pixels.device)
+        height, width = prepared.grid.shape
+        frame = Frame((height, width), self.sam.side, stretch=self.config.official)
+        smoothed = self.sam.traits.antialias and not self.config.official
+        raw = frame.resize(prepared.pixels, antialias=smoothed).to(device_of(self.sam))
+        scaled = raw / 255 if self.config.official else self.sam.scale(raw)
+        pixels = frame.pad(scaled).contiguous(memory_format=torch.channels_last)
         stream: Tensor | None = None
         with encoder_precision(self.sam, self.config.precision):
             tokens = self._encoder.early(pixels).float()
             if self.config.spectrum != "none":
-                spectrum = amplitude(raw, "red" if self.config.official else "luminance", log=self.config.spectrum == "log")
+                spectrum = amplitude(
+                    frame.pad(raw), "red" if self.config.official else "luminance", log=self.config.spectrum == "log"
+                )
                 shown = spectrum.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
                 stream = self._encoder.early(shown).float()
         return frame, tokens, stream

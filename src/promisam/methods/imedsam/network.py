@@ -32,6 +32,5 @@ class Network(nn.Module):
         if config.decoder == "field":
             width = sam.mask_decoder.shape.width
             inputs = width // 8 + width + code.dims
-            zero = config.prior and not config.official
-            self.field = ImplicitField(inputs, classes, share=config.sampling, passes=config.passes, zero=zero)
+            self.field = ImplicitField(inputs, classes, share=config.sampling, passes=config.passes, zero=config.adds_prior)
         self.rates = dict.fromkeys(("adapters.", "prompt_encoder.", "upscaling."), config.encoder_rate)

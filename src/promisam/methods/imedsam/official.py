@@ -48,17 +48,6 @@ def official_field(
     return answer[:, 0], merged, torch.zeros_like(uncertainty, dtype=torch.bool).index_fill(0, chosen, True)
 
 
-def official_loss(logits: Float[Tensor, "b n"], truth: Float[Tensor, "b n"]) -> dict[str, Tensor]:
-    """0.8 of the Dice loss; the release's cross-entropy is a softmax over one class, which is always 0."""
-    return {"dice": 0.8 * squared_dice(logits, truth)}
-
-
-def squared_dice(logits: Float[Tensor, "b n"], truth: Float[Tensor, "b n"]) -> Float[Tensor, ""]:
-    """1 - Dice with squares in the denominator, smoothing 1e-5, mean over images."""
-    p, t = logits.float().sigmoid(), truth.float()
-    return (1 - (2 * (p * t).sum(1) + 1e-5) / ((p * p).sum(1) + (t * t).sum(1) + 1e-5)).mean()
-
-
 def ours(name: str) -> str | None:
     """Our name of a released tensor of the method, in the file or in the running model; None for one of the SAM.
 

@@ -23,6 +23,12 @@ def unit_of(frame: Frame, points_zyx: Float[Tensor, "*b 2"]) -> Float[Tensor, "*
     return (2 * (points_zyx.double() + 0.5) / shape * resized / frame.side - 1).float()
 
 
+def released_unit_of(shape: tuple[int, ...], points_zyx: Float[Tensor, "*b 2"]) -> Float[Tensor, "*b 2"]:
+    """The same as the release lays it under its position code: from the middle of the first pixel to that of the last."""
+    steps = torch.tensor([max(n - 1, 1) for n in shape], dtype=torch.float64)
+    return (2 * points_zyx / steps - 1).float()
+
+
 def at_places(maps: Float[Tensor, "b c h w"], places: Float[Tensor, "b n 2"]) -> Float[Tensor, "b n c"]:
     """Values of maps at places."""
     xy = places.flip(-1)[:, :, None].to(maps.dtype)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from promisam.core import Grid
 from promisam.methods.imedsam.config import Config
-from promisam.methods.imedsam.places import at_places, unit_of
+from promisam.methods.imedsam.places import at_places, released_unit_of, unit_of
 from promisam.sam.frame import Frame
 from promisam.spatial.users import jittered_box, random_points
 
@@ -61,9 +61,7 @@ def drawn(
         sample |= _clicks(mask, grid, frame, chance)
     places = _places(mask, box, config.points, side, chance)
     unit = unit_of(frame, places)
-    codes = unit
-    if config.official:
-        codes = (2 * places / torch.tensor([max(n - 1, 1) for n in shape]) - 1).float()
+    codes = released_unit_of(shape, places) if config.official else unit
     own = 2 * (places + 0.5) / torch.tensor(shape) - 1
     found = at_places(torch.from_numpy(shares)[None, None].float() / 255, own.float()[None])[0, :, 0]
     return {**sample, "places": unit, "codes": codes, "shares": found.round() if config.official else found}
