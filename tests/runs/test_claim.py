@@ -13,11 +13,11 @@ from promisam.core.errors import UnwritableOutput
 from promisam.runs.claim import LOCK, claimed
 
 HOLD = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 from promisam.runs.claim import claimed
 with claimed(Path(sys.argv[1])):
-    print("held", flush=True)
+    os.write(1, b"held\\n")  # in one piece, whatever Python buffers: two processes say it
     time.sleep(30)
 """
 
@@ -48,8 +48,8 @@ def test_a_killed_process_holds_nothing(tmp_path):
 
 
 def test_a_worker_that_outlives_a_killed_training_does_not_hold_its_folder(tmp_path):
-    fork = "    import os\n    child = os.fork()\n    if child:\n        print(child, flush=True)\n"
-    script = HOLD.replace("    print", fork + "    print")
+    fork = "    child = os.fork()\n    if child:\n        os.write(1, b'%d\\n' % child)\n"
+    script = HOLD.replace("    os.write", fork + "    os.write")
     with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE) as other:
         said = sorted(other.stdout.readline() for _ in range(3))  # by the process and its worker, in any order
         worker = int(said[0])
@@ -62,6 +62,17 @@ def test_a_worker_that_outlives_a_killed_training_does_not_hold_its_folder(tmp_p
             pass
     finally:
         os.kill(worker, signal.SIGKILL)
+
+
+def test_a_worker_that_leaves_takes_nothing_of_its_parents(tmp_path):
+    fork = "    if not os.fork():\n        sys.exit()\n    status = os.wait()[1]\n    os.write(1, b'%d\\n' % status)\n"
+    script = HOLD.replace("    os.write", fork + "    os.write")
+    with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE) as other:
+        assert [other.stdout.readline() for _ in range(2)] == [b"0\n", b"held\n"]
+        assert (tmp_path / LOCK).exists()
+        with pytest.raises(UnwritableOutput), claimed(tmp_path):
+            pass
+        other.send_signal(signal.SIGKILL)
 
 
 def test_a_folder_that_cannot_be_made_is_refused_by_name(tmp_path):

@@ -68,11 +68,12 @@ def claimed(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        _held.discard(descriptor)
-        with suppress(OSError):
-            (folder / LOCK).unlink(missing_ok=True)  # while it is held, so that it is ours
-        os.close(descriptor)
-        _remove(made)
+        if descriptor in _held:  # a forked worker that comes by here has let go long ago: the folder is its parent's
+            _held.discard(descriptor)
+            with suppress(OSError):
+                (folder / LOCK).unlink(missing_ok=True)  # while it is held, so that it is ours
+            os.close(descriptor)
+            _remove(made)
 
 
 def _locked(file: Path) -> int | None:
