@@ -3,6 +3,9 @@
     python benchmarks/imedsam.py --work FOLDER [--data ../shared/data] [--sets cvc_clinicdb busi] [--ways all ...] [--out CSV]
     python benchmarks/imedsam.py --table [--out CSV]
 
+Sets named "5 folds" are trained five times, and their row is the mean over all cases, each tested by the training that did not
+see its group.
+
 Each way is a `promisam fit` whose command stands in the row; test cases are those of the split that stands there (by group,
 seed 0), the checkpoint is chosen on its validation part. All but the U-Net are asked by the tight box around the truth: such
 rows have seen the truth. Dice, HD95 and surface Dice (tolerance one pixel of the image) are means over the test cases, at the
@@ -40,6 +43,9 @@ SETS = {
     "cvc_clinicdb, 40 % test": ("cvc_clinicdb", "45,15,40", 6, 100),
     "busi": ("busi", "50,15,35", 8, 128),
 }
+# Every case is tested once, by a network that has seen nothing of its group; the checkpoint is chosen on the next fold.
+FOLDED = {"cvc_clinicdb, 5 folds": ("cvc_clinicdb", 4, 64), "busi, 5 folds": ("busi", 8, 128)}
+FOLDS = 5
 WAYS = {
     "all": [],
     "without LoRA": ["rank=0"],
@@ -73,10 +79,14 @@ class Row:
     fit: str
 
 
-def fitted(data: Path, dataset: str, way: str, work: Path) -> tuple[Path, str]:
+def fitted(data: Path, dataset: str, way: str, work: Path, fold: int | None = None) -> tuple[Path, str]:
     """The run folder, trained unless it is there, and the command."""
-    folder, split, epochs, longer = SETS[dataset]
-    run = work / re.sub(r"\W+", "_", f"{dataset}_{way}")
+    if fold is None:
+        folder, split, epochs, longer = SETS[dataset]
+    else:
+        folder, epochs, longer = FOLDED[dataset]
+        split = str(folds(data / folder / "index.csv", work, fold))
+    run = work / re.sub(r"\W+", "_", f"{dataset}_{way}" + ("" if fold is None else f"_{fold}"))
     options = [*COMMON, f"epochs={epochs}", f"validate_every={max(1, epochs // 3)}", *WAYS.get(way, [])]
     method = "imedsam"
     if way == "unet":
@@ -87,7 +97,51 @@ def fitted(data: Path, dataset: str, way: str, work: Path) -> tuple[Path, str]:
     begun = [sys.executable, "-m", "promisam", "fit", method, str(index), "-o", str(run), *sets]
     if not (run / "run.json").is_file() or not json.loads((run / "run.json").read_text()).get("result"):
         subprocess.run([*begun, "--resume"], check=True)
-    return run, shlex.join(["promisam", "fit", method, f"{folder}/index.csv", "-o", "RUN", *sets])
+    told = [Path(split).name if part == split else part for part in sets]
+    return run, shlex.join(["promisam", "fit", method, f"{folder}/index.csv", "-o", "RUN", *told])
+
+
+def folds(index: Path, work: Path, fold: int) -> Path:
+    """A split file: groups of one fold to test on, of the next to choose the checkpoint by, the rest to learn from."""
+    entries = open_examples(index).entries
+    groups = sorted({group or name for name, group, _ in entries})
+    np.random.default_rng(0).shuffle(groups)
+    place = {group: number % FOLDS for number, group in enumerate(groups)}
+    part = {fold: "test", (fold + 1) % FOLDS: "val"}
+    file = work / f"{index.parent.name}_fold_{fold}.csv"
+    lines = [f"{name},{part.get(place[group or name], 'train')}" for name, group, _ in entries]
+    file.write_text("\n".join(["name,split", *lines]) + "\n")
+    return file
+
+
+def folded(data: Path, dataset: str, way: str, work: Path, known: set[tuple[str, ...]]) -> Iterator[Row]:
+    """The row of one way over all folds, unless it is known."""
+    if (dataset, way, "own", "as it is") in known:
+        return
+    index = data / FOLDED[dataset][0] / "index.csv"
+    by_name = {example.name: example for example in open_examples(index).examples}
+    found, trained, best, command = [], [], [], ""
+    for fold in range(FOLDS):
+        run, told = fitted(data, dataset, "all" if way == "frozen" else way, work, fold)
+        record = json.loads((run / "run.json").read_text())
+        frozen = way == "frozen"
+        method = store.load("litemedsam", method="plain_sam") if frozen else store.load(method=run)
+        test = [by_name[name] for name in record["data"]["split"]["test"]]
+        found += [score(method, one, "own", "as it is") for one in cases(test)]
+        trained.append(len(record["data"]["split"]["train"]))
+        best.append(float(record["result"].get("best_score") or np.nan))
+        command = "" if frozen else told
+    yield row(
+        dataset, way, round(float(np.mean(trained))), found, np.nan if way == "frozen" else float(np.mean(best)), 0, command
+    )
+
+
+def row(dataset: str, way: str, train: int, found: list[tuple[float, float, float]], best: float, command: str) -> Row:
+    """At the image's own size."""
+    dices, distances, surfaces = (np.array(part) for part in zip(*found, strict=True))
+    means = round(float(dices.mean()), 4), round(float(dices.min()), 4), round(float(distances.mean()), 2)
+    surface, best = round(float(surfaces.mean()), 4), round(best, 4)
+    return Row(dataset, way, "own", "as it is", way != "unet", train, len(found), *means, surface, best, 0, command)
 
 
 def rows(data: Path, dataset: str, way: str, work: Path, known: set[tuple[str, ...]]) -> Iterator[Row]:
@@ -188,7 +242,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--work", type=Path)
-    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
+    parser.add_argument("--sets", nargs="+", choices=[*SETS, *FOLDED], default=list(SETS))
     parser.add_argument(
         "--ways", nargs="+", choices=[*WAYS, "frozen", "unet"], default=["all", "frozen", "unet", *list(WAYS)[1:]]
     )
@@ -201,9 +255,10 @@ def main() -> None:
     for dataset in given.sets:
         for way in given.ways:
             known = {(row["dataset"], row["way"], row["size"], row["answer"]) for row in read(given.out)}
-            for row in rows(given.data, dataset, way, given.work, known):
-                print(row, flush=True)
-                write(given.out, Row, [*read(given.out), {k: str(v) for k, v in asdict(row).items()}])
+            measured = folded if dataset in FOLDED else rows
+            for one in measured(given.data, dataset, way, given.work, known):
+                print(one, flush=True)
+                write(given.out, Row, [*read(given.out), {k: str(v) for k, v in asdict(one).items()}])
 
 
 def table(found: list[dict[str, str]]) -> None:

@@ -10,8 +10,9 @@ import numpy as np
 from promisam.core import Example, Grid, Image, Segmentation, Task
 from promisam.methods.unet import Config, UNet
 from promisam.training.checkpoint import Header
+from promisam.training.course import Course
 from promisam.training.events import Step, Validated
-from promisam.training.loop import Course, train
+from promisam.training.loop import train
 from promisam.training.recipe import Recipe
 
 TASK = Task(("object",), 2, 1, (1.0, 1.0), (20, 31))

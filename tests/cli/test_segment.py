@@ -193,11 +193,12 @@ def test_a_click_is_refused_by_weights_that_know_boxes_only(capsys, tmp_path):
 
 def test_a_flat_coronal_box_is_followed_and_shown(capsys, shared):
     source = shared / "data" / "msd_hippocampus" / "hippocampus_003" / "image.nii.gz"
-    words = ("--box", "8,25,8,24,25,24", "--preview", "p.png", "-o", "m.nii.gz", "--json")
-    (label,) = json.loads(segment(source, *words, capsys=capsys))["labels"]
+    nibabel.load(source).slicer[:, 20:31].to_filename("part.nii.gz")  # eleven coronal slices are enough to follow
+    words = ("--box", "8,5,8,24,5,24", "--preview", "p.png", "-o", "m.nii.gz", "--json")
+    (label,) = json.loads(segment("part.nii.gz", *words, capsys=capsys))["labels"]
     marked = np.argwhere(np.asarray(nibabel.load("m.nii.gz").dataobj))
     assert label["extent"] == [marked.min(0).tolist(), marked.max(0).tolist()]
-    assert label["extent"][0][1] <= 25 <= label["extent"][1][1]
+    assert label["extent"][0][1] < 5 < label["extent"][1][1]
     assert Pillow.open("p.png").size[0] > 500
 
 

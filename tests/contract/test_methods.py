@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing
+from dataclasses import dataclass
 from importlib import import_module
 from itertools import pairwise
 
@@ -31,6 +32,7 @@ from promisam.core import (
 from promisam.core.errors import (
     GridMismatch,
     InvalidConfig,
+    InvalidImage,
     InvalidPrompt,
     NotFitted,
     PromisamError,
@@ -42,16 +44,45 @@ from promisam.runs.few_shot import Learning
 from promisam.sam.model import fingerprint
 from promisam.sam.picture import prompt_tensors
 from promisam.spatial.registration import ffd
-from promisam.training.checkpoint import Header, read_header, read_into, read_shapes, write_checkpoint
-from promisam.training.contract import FewShot
-from promisam.training.loop import MODEL, Course, Step, Stopped, train
+from promisam.training.checkpoint import MODEL, Header, read_header, read_into, read_shapes, write_checkpoint
+from promisam.training.contract import FewShot, Measuring
+from promisam.training.course import Course
+from promisam.training.events import Step, Stopped
+from promisam.training.loop import train
 from promisam.training.recipe import Recipe
 from tiny_sam import randomise, tiny
 
-PICTURES = {"wide": (40, 61), "tall": (90, 33), "small": (7, 5), "row": (2, 50)}
-# Other values of options whose type does not list them.
+
+@dataclass(frozen=True)
+class World:
+    """What methods of images of so many axes are tried on.
+
+    Attributes:
+        task: what they learn; its shape is that of the image that most tests take.
+        shapes: of other images.
+        oblique: where an image lies that stands at an angle in the patient.
+    """
+
+    task: Task
+    shapes: dict[str, tuple[int, ...]]
+    oblique: Grid
+
+    def image(self, **changes):
+        return picture(self.task.shape, **changes)
+
+    @property
+    def grid(self):
+        return Grid.of_picture(self.task.shape)
+
+
 TASK = Task(("object",), 2, 1, (1.0, 1.0), (40, 61))
 SOLID = Task(("object",), 3, 1, (1.0, 1.0, 1.0), (20, 26, 31))
+SHAPES = ("wide", "tall", "small", "row")
+WORLDS = {
+    2: World(TASK, dict(zip(SHAPES, [(40, 61), (90, 33), (7, 5), (2, 50)], strict=True)), oblique((5, 40, 61)).slice(0, 3)),
+    3: World(SOLID, dict(zip(SHAPES, [(9, 14, 37), (33, 15, 6), (3, 4, 2), (1, 2, 30)], strict=True)), oblique((5, 14, 19))),
+}
+# Other values of options whose type does not list them.
 ALTERNATIVES = {
     "window": ["40,100", "lung"],
     "points": [3],
@@ -61,6 +92,18 @@ ALTERNATIVES = {
     "variants": [2],
     "side": [32],
     "patch": [(32, 32, 32)],
+    "spacing": [1.5],
+    "enlargement": [2],
+    "neck": [24],
+    "decoder": [12],
+    "fineness": [2],
+    "queries": [3],
+    "prompt_mlp": [24],
+    "boundary": [1.0],
+    "positives": [3],
+    "negatives": [3],
+    "percentiles": [(20.0, 80.0)],
+    "cubes": [1],
     "width": [8],
     "levels": [3],
     "rotation": [0.0],
@@ -91,8 +134,16 @@ ALTERNATIVES = {
 # The same where the name means something else to one method, or not all that its type lists can be had everywhere.
 OWN_ALTERNATIVES = {
     "SamMPA": {"side": [48], "levels": [(0.5,)], "engine": ["demons"]},
+    "Promise3d": {"patch": [24], "window": [4]},
 }
-QUICK = {"SamMPA": {"side": 32, "members": 1, "steps": 30}}
+# Options without which another one is refused.
+NEEDED = {("Promise3d", "view"): {"click_map": True}}
+# Sizes for tests.
+QUICK = {
+    "SamMPA": {"side": 32, "members": 1, "steps": 30},
+    "UNet": {"patch": (16, 16, 16)},  # smaller than the volume
+    "Promise3d": {"patch": 16, "window": 2, "neck": 16, "decoder": 8, "prompt_mlp": 16, "cubes": 4},
+}
 MEMORIES: dict[tuple[object, ...], dict[str, torch.Tensor]] = {}
 
 
@@ -113,22 +164,40 @@ def kind(request):
     return named(request.param)
 
 
+def worlds_of(kind):
+    """All that it can be made for: one, unless the task says whether pictures or volumes are learned."""
+    return [WORLDS[kind.ndim]] if isinstance(kind.ndim, int) else [*WORLDS.values()]
+
+
+@pytest.fixture
+def world(kind):
+    return worlds_of(kind)[0]
+
+
 def config_of(kind):
     return import_module(kind.__module__).Config
+
+
+def quick(kind, **options):
+    """Options of a size for tests."""
+    return config_of(kind)(**{**QUICK.get(kind.__name__, {}), **options})
 
 
 def make(kind, seed=0, traits=None, **options):
     return on(kind, tiny(seed=seed, **(traits or {})), seed, **options)
 
 
-def on(kind, sam, /, seed=0, task=TASK, **options):
+def on(kind, sam, /, seed=0, task=None, **options):
     """The method on a SAM; a trainable one with weights that do something, a few-shot one with supports."""
     if remembers(kind):
         return remembering(kind, sam, seed, **options)
     if not learns(kind):
-        return kind(sam, config_of(kind)(**options))
-    method = kind(sam, config_of(kind)(**options), task)
+        return kind(sam, quick(kind, **options))
+    task = task or worlds_of(kind)[0].task
+    method = kind(sam, quick(kind, **options), task)
     randomise(method.network, seed)
+    if isinstance(method, Measuring):
+        method.measure(examples(task.shape))
     method.network.eval()
     return method
 
@@ -157,7 +226,7 @@ def remembering(kind, sam, /, seed=0, learned=None, **options):
 
 def fresh(kind, sam, /, task=TASK, **options):
     """A few-shot method before it learns, in a size for tests."""
-    return kind(sam, config_of(kind)(**{**QUICK.get(kind.__name__, {}), **options}), task)
+    return kind(sam, quick(kind, **options), task)
 
 
 def learn(method, number=3, seed=0, others=(), said=lambda _what, _done, _of: None):
@@ -181,25 +250,37 @@ def drawn(shape, shift=0.0):
     return Labelled(Image(pixels, image.grid), Segmentation(found, image.grid, {1: "object"}))
 
 
-def picture(shape=(40, 61), channels=1, dtype=np.int16, grid=None):
-    """A bright ellipse on a textured ground."""
-    y, x = np.indices(shape)
-    inside = ((y / shape[0] - 0.5) / 0.3) ** 2 + ((x / shape[1] - 0.4) / 0.25) ** 2 < 1
+def picture(shape=TASK.shape, channels=1, dtype=np.int16, grid=None):
+    """A bright ellipse on a textured ground, or an ellipsoid in one."""
+    *_, y, x = axes = np.indices(shape)
+    ellipse = [(0.5, 0.4), (0.5, 0.3), (0.4, 0.25)][-len(shape) :]  # middle and radius
+    inside = sum(((a / n - m) / r) ** 2 for a, n, (m, r) in zip(axes, shape, ellipse, strict=True)) < 1
     values = 30 + 25 * np.sin(x / 3) + 15 * np.cos(y / 2) + 90 * inside
     pixels = np.stack([values + 10 * c for c in range(channels)])
     return Image((pixels * 200 if dtype == np.uint16 else pixels).astype(dtype), grid or Grid.of_picture(shape))
 
 
 def ask(image, kind_of_prompt):
-    h, w = image.grid.shape
+    *rest, w = image.grid.shape
     none = Prompts(image.grid)
     if kind_of_prompt == "points":
-        return none.click((h * 0.5, w * 0.4))
+        return none.click((*(n * 0.5 for n in rest), w * 0.4))
     if kind_of_prompt == "box":
-        return none.with_box((h * 0.2, w * 0.15), ((h - 1) * 0.8, w * 0.65))
+        return none.with_box((*(n * 0.2 for n in rest), w * 0.15), (*((n - 1) * 0.8 for n in rest), w * 0.65))
     mask = np.zeros(image.grid.shape, bool)
-    mask[h // 4 : h // 2 + 1, w // 4 : w // 2] = True
+    mask[(*(slice(n // 4, n // 2 + 1) for n in rest), slice(w // 4, w // 2))] = True
     return none.with_mask(mask)
+
+
+def ask_for_two(method, image):
+    """The left and the right of an image, by boxes for a method that takes them."""
+    *rest, w = image.grid.shape
+    none = Prompts(image.grid)
+    if "box" in method.accepts:
+        low, high = [5.0] * len(rest), [n - 5.0 for n in rest]
+        return none.with_box((*low, 2.0), (*high, w / 2)), none.with_box((*low, w / 2), (*high, w - 3.0))
+    left, right = ((*(n / 2 for n in rest), w * part) for part in (0.25, 0.75))
+    return none.click(left), none.click(right)
 
 
 def usable(method, image):
@@ -211,38 +292,37 @@ def scores(method, image, prompts):
     return method.decode(method.encode(image), prompts)
 
 
-def test_it_keeps_the_protocol(kind):
+def test_it_keeps_the_protocol(kind, world):
     method = make(kind)
     assert isinstance(method, Segmenter)
     assert method.ndim in (2, 3)
     assert method.accepts <= {"points", "box", "mask"}
-    assert isinstance(method.encode(picture()), Encoded)
-    assert method.encode(picture()).grid == picture().grid
+    assert isinstance(method.encode(world.image()), Encoded)
+    assert method.encode(world.image()).grid == world.image().grid
 
 
-@pytest.mark.parametrize("shape", PICTURES.values(), ids=PICTURES.keys())
-def test_scores_are_float32_on_the_grid_of_the_image(kind, shape):
-    method, image = make(kind), picture(shape)
+@pytest.mark.parametrize("name", SHAPES)
+def test_scores_are_float32_on_the_grid_of_the_image(kind, world, name):
+    method, image = make(kind), picture(world.shapes[name])
     for prompts in usable(method, image):
         found = scores(method, image, prompts)
         assert isinstance(found, Scores)
         assert found.logits.dtype == np.float32
-        assert found.logits.shape[1:] == shape
+        assert found.logits.shape[1:] == image.grid.shape
         assert found.grid == image.grid
         assert np.isfinite(found.logits).all()
         assert found.logits.std() > 0
         assert all(np.isfinite(found.quality))
 
 
-def test_a_slice_of_an_oblique_volume_keeps_its_place(kind):
-    grid = oblique((5, 40, 61)).slice(0, 3)
-    method, image = make(kind), picture(grid=grid)
+def test_what_stands_at_an_angle_keeps_its_place(kind, world):
+    method, image = make(kind), picture(world.oblique.shape, grid=world.oblique)
     found = predict(method, image, usable(method, image)[0])
-    assert found.grid == grid
+    assert found.grid == world.oblique
 
 
-def test_the_same_question_has_the_same_answer(kind):
-    method, image = make(kind), picture()
+def test_the_same_question_has_the_same_answer(kind, world):
+    method, image = make(kind), world.image()
     for prompts in usable(method, image):
         first, again = scores(method, image, prompts), scores(method, image, prompts)
         other = scores(make(kind), image, prompts)
@@ -251,20 +331,21 @@ def test_the_same_question_has_the_same_answer(kind):
         assert first.quality == again.quality
 
 
-def test_one_encoding_serves_all_prompts(kind):
-    method, image = make(kind), picture()
+def test_one_encoding_serves_all_prompts(kind, world):
+    method, image = make(kind), world.image()
     encoded = method.encode(image)
-    one, two = usable(method, image)[0], usable(method, image)[-1]
+    one, *others = [*usable(method, image), *(ask_for_two(method, image) if method.accepts else [])]
     first = method.decode(encoded, one)
-    method.decode(encoded, two)
+    for other in others:
+        method.decode(encoded, other)
     assert np.array_equal(method.decode(encoded, one).logits, first.logits)
 
 
-def test_the_answer_depends_on_image_prompt_and_weights(kind):
-    method, image = make(kind), picture()
+def test_the_answer_depends_on_image_prompt_and_weights(kind, world):
+    method, image = make(kind), world.image()
     for prompts in usable(method, image):
         found = scores(method, image, prompts).logits
-        mirrored = Image(image.pixels[:, ::-1, ::-1].copy(), image.grid)
+        mirrored = Image(image.pixels[..., ::-1, ::-1].copy(), image.grid)
         assert np.abs(scores(method, mirrored, prompts).logits - found).max() > 1e-3
         assert np.abs(scores(make(kind, seed=1), image, prompts).logits - found).max() > 1e-3
     answers = [scores(method, image, prompts).logits for prompts in usable(method, image)]
@@ -272,10 +353,10 @@ def test_the_answer_depends_on_image_prompt_and_weights(kind):
         assert np.abs(one - other).max() > 1e-3
 
 
-def test_the_given_sam_is_not_changed(kind):
+def test_the_given_sam_is_not_changed(kind, world):
     sam = tiny()
     before, grads, mode = fingerprint(sam), [p.requires_grad for p in sam.parameters()], sam.training
-    method, image = on(kind, sam), picture()
+    method, image = on(kind, sam), world.image()
     for prompts in usable(method, image):
         scores(method, image, prompts)
     assert fingerprint(sam) == before
@@ -284,15 +365,15 @@ def test_the_given_sam_is_not_changed(kind):
     assert all(p.grad is None for p in sam.parameters())
 
 
-def test_the_given_image_is_not_changed(kind):
-    image = picture()
+def test_the_given_image_is_not_changed(kind, world):
+    image = world.image()
     before = image.pixels.copy()
     predict(make(kind), image, usable(make(kind), image)[0])
     assert np.array_equal(image.pixels, before)
 
 
-def test_raw_and_prepared_images_are_encoded_alike(kind):
-    method, image = make(kind), picture()
+def test_raw_and_prepared_images_are_encoded_alike(kind, world):
+    method, image = make(kind), world.image()
     prepared = method.prepare(image)
     assert method.prepare(prepared) is prepared
     for prompts in usable(method, image):
@@ -301,58 +382,72 @@ def test_raw_and_prepared_images_are_encoded_alike(kind):
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.float32])
-def test_grey_colour_and_deep_pictures(kind, channels, dtype):
-    method, image = make(kind), picture(channels=channels, dtype=dtype)
+def test_grey_colour_and_deep_images(kind, world, channels, dtype):
+    method, image = make(kind), world.image(channels=channels, dtype=dtype)
+    if refuses_colour(method, image):
+        return
     for prompts in usable(method, image):
         found = scores(method, image, prompts)
-        assert found.logits.shape == (1, 40, 61)
+        assert found.logits.shape == (1, *image.grid.shape)
         assert np.isfinite(found.logits).all()
 
 
-def test_grey_is_equal_channels_and_a_fourth_is_not_looked_at(kind):
-    method, grey = make(kind), picture(dtype=np.uint8)
+def refuses_colour(method, image):
+    """Methods of pictures answer colour; those of volumes may refuse several channels, but not look at one in silence."""
+    if method.ndim == 3 and image.channels > 1:
+        try:
+            method.encode(image)
+        except InvalidImage:
+            return True
+    return False
+
+
+def test_grey_is_equal_channels_and_a_fourth_is_not_looked_at(kind, world):
+    method, grey, colour = make(kind), world.image(dtype=np.uint8), world.image(channels=4, dtype=np.uint8)
+    if refuses_colour(method, colour):
+        pytest.skip("it takes grey alone")
     prompts = usable(method, grey)[0]
     alike = Image(grey.pixels.repeat(3, 0), grey.grid)
     assert np.array_equal(scores(method, grey, prompts).logits, scores(method, alike, prompts).logits)
-    colour = picture(channels=4, dtype=np.uint8)
     three = Image(colour.pixels[:3], colour.grid)
     assert np.array_equal(scores(method, colour, prompts).logits, scores(method, three, prompts).logits)
 
 
-def test_a_constant_picture_is_answered(kind):
-    image = Image(np.full((1, 20, 30), -1024, np.int16), Grid.of_picture((20, 30)))
+def test_a_constant_image_is_answered(kind, world):
+    image = Image(np.full((1, *world.task.shape), -1024, np.int16), world.grid)
     method = make(kind)
     assert np.isfinite(scores(method, image, usable(method, image)[0]).logits).all()
 
 
-def test_prompts_of_another_image_are_refused(kind):
-    method, image = make(kind), picture()
+def test_prompts_of_another_image_are_refused(kind, world):
+    method, image = make(kind), world.image()
     encoded = method.encode(image)
-    for other in (Grid.of_picture((40, 60)), flipped(image.grid, 1), oblique((5, 40, 61)).slice(0, 2)):
+    narrower = Grid.of_picture((*image.grid.shape[:-1], image.grid.shape[-1] - 1))
+    for other in (narrower, flipped(image.grid, 1), world.oblique.resample(image.grid.shape)):
         strangers = usable(method, Image(np.zeros((1, *other.shape), np.uint8), other))
         for prompts in strangers:
             with pytest.raises(GridMismatch):
                 method.decode(encoded, prompts)
 
 
-def test_no_prompt_is_refused_where_one_is_needed(kind):
-    method, image = make(kind), picture()
+def test_no_prompt_is_refused_where_one_is_needed(kind, world):
+    method, image = make(kind), world.image()
     if not method.automatic:
         with pytest.raises(InvalidPrompt):
             scores(method, image, Prompts(image.grid))
 
 
-def test_points_off_the_object_alone_are_refused(kind):
-    method, image = make(kind), picture()
+def test_points_off_the_object_alone_are_refused(kind, world):
+    method, image = make(kind), world.image()
     if "points" in method.accepts:
         with pytest.raises(InvalidPrompt, match="off the object"):
-            scores(method, image, Prompts(image.grid).click((3.0, 3.0), positive=False))
+            scores(method, image, Prompts(image.grid).click((3.0,) * image.grid.ndim, positive=False))
 
 
 @pytest.mark.parametrize("learned", ["box", "points"])
-def test_kinds_that_the_weights_never_learned_are_refused_with_weights_that_did(kind, learned):
+def test_kinds_that_the_weights_never_learned_are_refused_with_weights_that_did(kind, world, learned):
     method = make(kind, traits={"prompts": frozenset({learned}), "name": "boxed"})
-    image = picture()
+    image = world.image()
     for other in {"points", "box", "mask"} - method.accepts:
         with pytest.raises(UnsupportedPrompt) as caught:
             scores(method, image, ask(image, other))
@@ -366,13 +461,11 @@ def test_kinds_that_the_weights_never_learned_are_refused_with_weights_that_did(
         scores(method, image, ask(image, learned if learned in method.accepts else next(iter(method.accepts))))
 
 
-def test_several_prompts_get_labels_in_their_order(kind):
-    method, image = make(kind), picture()
-    if "box" not in method.accepts:
-        pytest.skip("it takes no boxes")
-    h, w = image.grid.shape
-    left = Prompts(image.grid).with_box((5.0, 2.0), (h - 5.0, w / 2))
-    right = Prompts(image.grid).with_box((5.0, w / 2), (h - 5.0, w - 3.0))
+def test_several_prompts_get_labels_in_their_order(kind, world):
+    method, image = make(kind), world.image()
+    if not method.accepts:
+        pytest.skip("it takes no prompts")
+    left, right = ask_for_two(method, image)
     encoded = method.encode(image)
     one, two = (method.decode(encoded, p).logits[0] for p in (left, right))
     for order, (first, second) in {("a", "b"): (one, two), ("b", "a"): (two, one)}.items():
@@ -406,40 +499,51 @@ def labelled(grid, channels=1):
     )
 
 
+def examples(shape, number=1):
+    """Labelled images of several sizes, the first of this one."""
+    found = [labelled(Grid.of_picture([n - 2 * i for n in np.roll(shape, i).tolist()])) for i in range(number)]
+    return [Example.of(f"case {i}", one.image, one.truth) for i, one in enumerate(found)]
+
+
 def everything_seen(kind, **options):
-    """Prepared pixels and scores for every kind of prompt; of what learns, also its first weights and what it learns from.
+    """Prepared pixels and scores for every kind of prompt; of what learns, also its first weights, what it learns from and how.
 
     Of what remembers: what two supports leave in it, and what it answers with three that were learned without options.
     """
     if remembers(kind):
         return all_remembered(kind, **options)
-    method, image = make(kind, **options), picture()
-    seen = [method.prepare(image).pixels]
-    for prompts in usable(method, image):
+    method, image = make(kind, **options), worlds_of(kind)[0].image()
+    seen, asked = [method.prepare(image).pixels], usable(method, image)
+    if "points" in method.accepts:
+        *rest, w = image.grid.shape
+        asked.append(ask(image, "points").click((*(n / 2 for n in rest), w - 1.0)))  # far from the first
+    for prompts in asked:
         found = scores(method, image, prompts)
         seen += [found.logits, np.array(found.quality)]
-    if not learns(kind):
-        return seen
-    for task, grid in ((TASK, picture().grid), (SOLID, Grid(SOLID.shape, np.eye(4)))):
-        if task.ndim == 3 and getattr(kind, "ndim", None) == 2:
-            continue
-        if task.ndim == 3 and "patch" in config_of(kind).model_fields:
-            options = {"patch": (16, 16, 16), **options}  # smaller than the volume
-        torch.manual_seed(0)
-        new = kind(tiny(), config_of(kind)(**options), task)
-        seen += [np.array(new.variants), np.array([*getattr(new.network, "rates", {}).values()])]
-        seen += [*(value.numpy() for value in new.network.state_dict().values())]
-        method = on(kind, tiny(), task=task, **options)
-        example = labelled(grid)
-        kept = method.precompute(example, new.variants - 1)
-        batch = [method.sample(kept, torch.Generator().manual_seed(seed)) for seed in range(4)]
-        stacked = {name: torch.stack([one[name] for one in batch]) for name in batch[0]}
-        method.network.train()
-        seen += [value.numpy() for value in stacked.values()]
-        seen += [value.detach().numpy() for value in method.loss(stacked).values()]
-        method.network.eval()
-        seen.append(method.decode(method.encode(example.image), Prompts(grid)).logits if method.automatic else np.zeros(1))
+    if learns(kind):
+        for world in worlds_of(kind):
+            seen += all_learned(kind, world, **options)
     return seen
+
+
+def all_learned(kind, world, **options):
+    torch.manual_seed(0)
+    new = kind(tiny(), quick(kind, **options), world.task)
+    seen = [np.array(new.variants), np.array([*getattr(new.network, "rates", {}).values()])]
+    seen += [*(value.numpy() for value in new.network.state_dict().values())]
+    method, example = on(kind, tiny(), task=world.task, **options), labelled(world.grid)
+    kept = method.precompute(example, new.variants - 1)
+    batch = [method.sample(kept, torch.Generator().manual_seed(seed)) for seed in range(4, 8)]
+    stacked = {name: torch.stack([one[name] for one in batch]) for name in batch[0]}
+    method.network.train()
+    remembered = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda one: remembered.append(one.numel()) or one, lambda one: one):
+        parts = method.loss(stacked)
+    seen += [*(value.numpy() for value in stacked.values()), *(value.detach().numpy() for value in parts.values())]
+    seen.append(np.array(sum(remembered)))  # for the gradients
+    method.network.eval()
+    answer = method.decode(method.encode(example.image), Prompts(world.grid)).logits if method.automatic else np.zeros(1)
+    return [*seen, answer]
 
 
 def all_remembered(kind, **options):
@@ -458,8 +562,10 @@ def test_every_option_acts(kind):
     default = everything_seen(kind)
     assert alike(default, everything_seen(kind))
     for name in config_of(kind).model_fields:
+        others = NEEDED.get((kind.__name__, name), {})
+        without = everything_seen(kind, **others) if others else default
         for value in alternatives(kind, name):
-            assert not alike(default, everything_seen(kind, **{name: value})), f"{name}={value} does nothing"
+            assert not alike(without, everything_seen(kind, **others, **{name: value})), f"{name}={value} does nothing"
 
 
 def test_options_are_frozen_and_unknown_ones_refused(kind):
@@ -470,8 +576,8 @@ def test_options_are_frozen_and_unknown_ones_refused(kind):
         setattr(config_of(kind)(), name, None)
 
 
-def test_it_works_on_a_tinyvit_too(kind):
-    method, image = on(kind, tiny("tinyvit", scaling="unit")), picture()
+def test_it_works_on_a_tinyvit_too(kind, world):
+    method, image = on(kind, tiny("tinyvit", scaling="unit")), world.image()
     for prompts in usable(method, image):
         assert np.isfinite(scores(method, image, prompts).logits).all()
 
@@ -536,24 +642,19 @@ class TestLearning:
     def kind(self, request):
         return named(request.param)
 
-    def examples(self, number=4):
-        shapes = [(40, 61), (61, 40), (33, 33), (50, 20)]
-        return [
-            Example.of(f"case {i}", one.image, one.truth)
-            for i, one in enumerate(labelled(Grid.of_picture(shapes[i % 4])) for _ in [0] for i in range(number))
-        ]
-
     def course(self, kind, folder=None, **options):
         torch.manual_seed(0)
-        method = kind(tiny(), config_of(kind)(), TASK)
+        world = worlds_of(kind)[0]
+        method = kind(tiny(), quick(kind), world.task)
         recipe = kind.recipe.model_copy(update={"epochs": 2, "batch": 2, "validate_every": 1, **options})
-        header = Header(kind.__name__, method.config.model_dump(mode="json"), TASK, None, "0")
-        return Course(method, self.examples(3), self.examples(1), recipe, header, folder)
+        header = Header(kind.__name__, method.config.model_dump(mode="json"), world.task, None, "0")
+        several = examples(world.task.shape, number=3)
+        return Course(method, several, several[:1], recipe, header, folder)
 
-    def test_without_a_task_it_refuses(self, kind):
+    def test_without_a_task_it_refuses(self, kind, world):
         method = kind(tiny(), config_of(kind)())
         with pytest.raises(NotFitted):
-            method.encode(picture())
+            method.encode(world.image())
         with pytest.raises(NotFitted):
             _ = method.network
 
@@ -599,10 +700,10 @@ class TestLearning:
         list(train(course))
         with safe_open(tmp_path / MODEL, framework="pt") as file:
             assert set(file.keys()) == set(course.method.network.state_dict())
-        assert read_header(tmp_path / MODEL).task == TASK
+        assert read_header(tmp_path / MODEL).task == course.method.task
 
-    def test_recalled_is_encoded(self, kind):
-        method, image = make(kind), picture()
+    def test_recalled_is_encoded(self, kind, world):
+        method, image = make(kind), world.image()
         truth = Segmentation(np.ones(image.grid.shape, np.uint8), image.grid, {1: "object"})
         kept = method.precompute(Labelled(image, truth), 0)
         for prompts in usable(method, image):

@@ -16,7 +16,8 @@ from promisam.evaluation.metrics import dice
 from promisam.methods.unet import Config, UNet
 from promisam.methods.unet.config import augmentation_of
 from promisam.methods.unet.network import plan
-from promisam.methods.unet.prepared import matched, resized, standardised
+from promisam.methods.unet.prepared import matched, standardised
+from promisam.spatial.resizing import resized
 
 SMALL = {"side": 32, "patch": (8, 16, 16), "width": 4, "levels": 3}
 TWO = ("disc", "square")

@@ -11,7 +11,7 @@ from scipy import ndimage
 from evaluation.toys import grid
 from promisam.core import Grid
 from promisam.core.errors import GeometryError, InvalidConfig, InvalidPrompt
-from promisam.spatial.users import corrective_click, first_click, jittered_box, random_points
+from promisam.spatial.users import corrective_click, first_click, inside_clicks, jittered_box, random_points
 
 
 def picture(*parts, shape=(24, 37)):
@@ -314,6 +314,7 @@ def test_an_object_on_one_slice_of_a_volume_keeps_a_flat_box_there():
     [
         first_click,
         lambda truth, on: random_points(truth, on, 3, generator()),
+        lambda truth, on: inside_clicks(truth, on, 1, generator()),
         lambda truth, on: jittered_box(truth, on, generator()),
     ],
 )
@@ -330,6 +331,8 @@ def test_an_object_that_is_not_there_cannot_be_prompted(ask):
     [
         lambda truth, on: random_points(truth, on, 0, generator()),
         lambda truth, on: random_points(truth, on, 3, generator(), axis=0),
+        lambda truth, on: inside_clicks(truth, on, 0, generator()),
+        lambda truth, on: inside_clicks(truth, on, 1, generator(), spacing=0.0),
         lambda truth, on: jittered_box(truth, on, generator(), 0.6),
         lambda truth, on: jittered_box(truth, on, generator(), -0.1),
     ],
@@ -337,3 +340,44 @@ def test_an_object_that_is_not_there_cannot_be_prompted(ask):
 def test_impossible_requests(ask):
     with pytest.raises(InvalidConfig):
         ask(*picture(np.s_[2:5, 2:5]))
+
+
+@settings(max_examples=60, deadline=None)
+@given(masks(), st.integers(1, 12), st.sampled_from([0.4, 1.0, 2.5]))
+def test_clicks_inside_lie_on_the_object_alone(mask, n, spacing):
+    truth, steps = mask
+    prompts = inside_clicks(truth, grid(truth.shape, steps), n, generator(), spacing=spacing, target="lesion")
+    assert len(prompts.points_zyx) == n
+    assert prompts.labels.tolist() == [1] * n
+    assert prompts.target == "lesion"
+    assert truth[tuple(np.rint(prompts.points_zyx).astype(int).T)].all()
+
+
+def test_clicks_inside_are_uniform_in_millimetres_and_not_in_samples():
+    """Two slices of 5 mm with 0.5 mm samples: 10 x 4 x 3 places of 1 mm, each drawn as often as any other."""
+    truth = np.zeros((4, 20, 16), bool)
+    truth[1:3, 4:12, 6:12] = True
+    on = grid(truth.shape, (5.0, 0.5, 0.5))
+    every = inside_clicks(truth, on, 120, generator())
+    places = on.to_mm(every.points_zyx)
+    steps = sorted({tuple(np.round(place - places.min(0), 6)) for place in places})
+    assert steps == [(float(x), float(y), float(z)) for x in range(3) for y in range(4) for z in range(10)]
+    drawn = [inside_clicks(truth, on, 1, generator(seed)).points_zyx[0, 0] for seed in range(400)]
+    _, counts = np.unique(drawn, return_counts=True)
+    assert len(counts) == 10
+    assert counts.min() > 20
+    twice = [inside_clicks(truth, on, 3, generator(7)).points_zyx for _ in range(2)]
+    assert np.array_equal(*twice)
+
+
+def test_an_object_between_the_places_is_clicked_on_its_own_samples():
+    truth = np.zeros((5, 30, 30), bool)
+    truth[2, 11, 8] = True
+    on = grid(truth.shape, (1.0, 0.2, 0.2))
+    assert inside_clicks(truth, on, 2, generator()).points_zyx.tolist() == [[2, 11, 8]] * 2
+
+
+def test_pictures_are_clicked_on_their_pixels():
+    truth, on = picture(np.s_[2:5, 2:5])
+    every = inside_clicks(truth, on, 9, generator()).points_zyx
+    assert sorted(map(tuple, every)) == [tuple(map(float, place)) for place in np.argwhere(truth)]

@@ -2,5 +2,6 @@
 
 from promisam.adapters.frequency import FrequencyAdapter, amplitude
 from promisam.adapters.low_rank import Adapted, LowRank
+from promisam.adapters.volumetric import VolumeAdapter
 
-__all__ = ["Adapted", "FrequencyAdapter", "LowRank", "amplitude"]
+__all__ = ["Adapted", "FrequencyAdapter", "LowRank", "VolumeAdapter", "amplitude"]

@@ -32,7 +32,8 @@ def benchmark(
     prompt: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="KIND", help="box, click, points:NUMBER or auto; repeatable. Default: auto where the method can, else box."
+            metavar="KIND",
+            help="box, click, points:NUMBER, inside:NUMBER or auto; repeatable. Default: auto where the method can, else box.",
         ),
     ] = None,
     clicks: Annotated[int, typer.Option(min=1, help="Of --prompt click: a score after each, 1 to N.")] = 5,

@@ -9,7 +9,7 @@ import typer
 
 
 def import_method(
-    method: Annotated[str, typer.Argument(metavar="METHOD", help="Whose authors' file it is: promise2d or imedsam.")],
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="Whose file: promise2d, promise3d or imedsam.")],
     file: Annotated[Path, typer.Argument(metavar="FILE", help="As released; it stays where it is.")],
     out: Annotated[Path, typer.Option("--output", "-o", metavar="RUN", help="The folder to write.")],
     name: Annotated[list[str] | None, typer.Option("--class", metavar="NAME", help="What it segments.")] = None,

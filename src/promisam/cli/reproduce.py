@@ -24,13 +24,13 @@ _DRAWS = 5
 
 
 def reproduce(
-    method: Annotated[str, typer.Argument(metavar="METHOD", help="promise2d, imedsam or sam_mpa.")],
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="promise2d, promise3d, imedsam or sam_mpa.")],
     experiment: Annotated[
         str,
         typer.Argument(
             metavar="EXPERIMENT",
-            help="Of promise2d: polyps, isic2018. Of imedsam: kvasir-sessile, cvc-clinicdb, bcv, amos. Of sam_mpa: busi, "
-            "chest-xray.",
+            help="Of promise2d: polyps, isic2018. Of promise3d: msd-colon, msd-pancreas. Of imedsam: kvasir-sessile, "
+            "cvc-clinicdb, bcv, amos. Of sam_mpa: busi, chest-xray.",
         ),
     ],
     data: Annotated[Path, typer.Argument(metavar="DATA", help="The folder of its data, in the layout that they come in.")],

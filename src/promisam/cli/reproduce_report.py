@@ -39,26 +39,30 @@ def _table(found: Comparison) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    from promisam.reproduce.comparison import distance
-
     table = Table("test part", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     distances = found.has_distances
-    for head in ("cases", "prompt", "Dice", "IoU", *(["HD, px"] if distances else []), "published"):
+    for head in ("cases", "prompt", *found.rows[0].measured(distances=distances), "published"):
         table.add_column(head, justify="left" if head == "prompt" else "right", no_wrap=True)
     for row in found.rows:
         prompt = f"{row.prompt}{MARK}" if row.from_truth else row.prompt
-        measured = [str(row.dice), str(row.iou), *([distance(row)] if distances else [])]
+        measured = [_folded(one) if row.nsd else one for one in row.measured(distances=distances).values()]
         table.add_row(Text(plain(row.part)), str(row.cases), prompt, *measured, _published(row))
     return table
+
+
+def _folded(figure: str) -> str:
+    """The deviation below the mean: three such columns leave no room for names otherwise."""
+    return figure.replace(" ± ", "\n± ")
 
 
 def _published(row: Reached) -> str:
     known = row.published
     if known is None:
         return _NONE
-    iou = "" if known.iou is None else f"/{known.iou:.3f}"
+    other = known.nsd if row.nsd else known.iou
+    beside = "" if other is None else f"/{other:.3f}"
     far = "" if known.hausdorff is None else f", HD {known.hausdorff:.2f}"
-    return f"{known.dice:.3f}{iou}{far}"
+    return f"{known.dice:.3f}{beside}{far}"
 
 
 def _listed(sentences: tuple[str, ...]) -> Table:

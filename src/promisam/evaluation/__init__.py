@@ -4,6 +4,7 @@ from promisam.evaluation.benchmark import benchmark
 from promisam.evaluation.benchmark_record import benchmark_csv, benchmark_record, check_benchmark_output, write_benchmark
 from promisam.evaluation.benchmark_table import Benchmark, Row, Trial
 from promisam.evaluation.case import evaluate_case
+from promisam.evaluation.click_protocols import PUBLISHED, STRICT, ClickProtocol
 from promisam.evaluation.folders import Evaluation, Failure, Settings, evaluate_folders
 from promisam.evaluation.metrics import dice, iou
 from promisam.evaluation.protocols import Protocol
@@ -14,8 +15,11 @@ from promisam.evaluation.surface import SurfaceDistances, surface_distances
 
 __all__ = [
     "DEFAULT_TOLERANCE",
+    "PUBLISHED",
+    "STRICT",
     "Benchmark",
     "CaseScore",
+    "ClickProtocol",
     "Evaluation",
     "Failure",
     "Group",

@@ -126,6 +126,8 @@ class _Case:
         generator = _generator(self.seed, draw, self.name, one.name)
         if protocol.kind == "box":
             return users.jittered_box(truth, self.grid, generator, protocol.jitter, target=one.target)
+        if protocol.kind == "inside":
+            return users.inside_clicks(truth, self.grid, protocol.number, generator, target=one.target)
         method = self.watch.method
         axis = None
         if isinstance(method, SliceWise):  # it hears points off the object only beside points on it

@@ -15,6 +15,7 @@ import numpy as np
 from promisam.core.errors import InvalidConfig, UnreadableFile
 from promisam.io.layouts.table import COLUMNS
 from promisam.io.layouts.values import FOLD, SPLIT_WORDS, split_word
+from promisam.io.pickled_split import PICKLED, read_fold
 
 PARTS = ("train", "val", "test")
 RATIOS = (70.0, 15.0, 15.0)
@@ -58,8 +59,8 @@ def split_cases(
         ratios: of train, val and, if wanted, test, by number of cases. Where train and no val is given, val is held out of it
             in the ratio of the first two.
         seed: of what is drawn at random.
-        file: JSON `{"train": [names], "val": [...], "test": [...]}`, a list of such objects (one per fold), or a CSV with the
-            columns name and split.
+        file: JSON `{"train": [names], "val": [...], "test": [...]}`, a list of such objects (one per fold), a CSV with the
+            columns name and split, or a published `split.pkl` of folds, of which nothing is executed.
         fold: which of several folds is validated with.
         hold_out: whether val is held out of train where only the latter is given.
 
@@ -188,7 +189,11 @@ def _of_fold(cases: Sequence[Entry], fold: int) -> str:
 
 
 def _from_file(file: Path, names: Sequence[str], fold: int) -> dict[str, tuple[str, ...]]:
-    pairs = _csv_pairs(file) if file.suffix.lower() == ".csv" else _json_pairs(file, fold)
+    kind = file.suffix.lower()
+    if kind in PICKLED:
+        pairs = [(one.name, part) for part, cases in read_fold(file, fold).parts.items() for one in cases]
+    else:
+        pairs = _csv_pairs(file) if kind == ".csv" else _json_pairs(file, fold)
     for name, _ in pairs:
         if name not in names:
             near = get_close_matches(name, names, n=1, cutoff=0)
@@ -251,7 +256,7 @@ def _csv_pairs(file: Path) -> list[tuple[str, str]]:
 def _no_split(file: Path, reason: str) -> UnreadableFile:
     return UnreadableFile(
         f"{file} ({reason}) as a split",
-        expected='JSON {"train": [names], "val": [...], "test": [...]}, or a CSV with the columns name and split',
+        expected='JSON {"train": [names], "val": [...], "test": [...]}, a CSV with the columns name and split, or a split.pkl',
         do="Correct the file.",
     )
 

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from promisam.core.errors import InvalidConfig
 from promisam.reproduce.imedsam import AMOS, BCV, CVC_CLINICDB, KVASIR_SESSILE
 from promisam.reproduce.promise2d import ISIC2018, POLYPS
+from promisam.reproduce.promise3d import MSD_COLON, MSD_PANCREAS
 from promisam.reproduce.sam_mpa import BUSI, CHEST_XRAY
 from promisam.reproduce.values import AnyStudy
 
@@ -19,6 +20,8 @@ STUDIES: tuple[AnyStudy, ...] = (
     CVC_CLINICDB,
     BCV,
     AMOS,
+    MSD_COLON,
+    MSD_PANCREAS,
 )
 
 

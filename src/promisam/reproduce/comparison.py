@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ class Reached:
         iou: over draws.
         published: to stand beside; None where nothing was.
         hausdorff: largest distance in pixels, over cases; None where it is not of interest.
+        nsd: surface Dice over draws, by tolerance, the published one first; empty where it is not of interest.
     """
 
     part: str
@@ -39,6 +40,25 @@ class Reached:
     iou: Spread
     published: Published | None
     hausdorff: Spread | None = None
+    nsd: Mapping[str, Spread] = field(default_factory=dict)
+
+    def measured(self, *, distances: bool) -> dict[str, str]:
+        """Our figures by head of a table's column. Where there is a surface Dice, overlap is told once, as Dice."""
+        overlap = {"Dice": str(self.dice)} if self.nsd else {"Dice": str(self.dice), "IoU": str(self.iou)}
+        far = {"HD, px": _distance(self)} if distances else {}
+        return {**overlap, **far, **{name.replace("nsd", "NSD"): str(one) for name, one in self.nsd.items()}}
+
+    def beside(self, *, distances: bool) -> dict[str, str]:
+        """Published figures by head of a column."""
+        dice = {"Dice": self._known("dice")}
+        if self.nsd:
+            return {**dice, "NSD": self._known("nsd")}
+        far = {"HD": self._known("hausdorff", 2)} if distances else {}
+        return {**dice, "IoU": self._known("iou"), **far}
+
+    def _known(self, name: str, digits: int = 3) -> str:
+        figure = None if self.published is None else getattr(self.published, name)
+        return _NONE if figure is None else f"{figure:.{digits}f}"
 
 
 @dataclass(frozen=True)
@@ -109,18 +129,14 @@ def comparison_record(found: Comparison) -> dict[str, Any]:
 
 def comparison_text(found: Comparison) -> str:
     """As Markdown: a table, then all that has to be known to read it."""
-    distances = found.has_distances
-    ours, theirs = ["Dice", "IoU", *(["HD, px"] if distances else [])], ["Dice", "IoU", *(["HD"] if distances else [])]
-    head = ["test part", "cases", "prompt", *ours, *(f"published {name}" for name in theirs)]
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    far = found.has_distances
+    first = found.rows[0]
+    heads = [*first.measured(distances=far), *(f"published {name}" for name in first.beside(distances=far))]
+    lines = ["| " + " | ".join(["test part", "cases", "prompt", *heads]) + " |", "|" + "---|" * (len(heads) + 3)]
     for row in found.rows:
         prompt = f"{row.prompt} (from the truth)" if row.from_truth else row.prompt
-        known = [_NONE if one is None else f"{one:.3f}" for one in published_of(row)]
-        cells = [row.part, str(row.cases), prompt, str(row.dice), str(row.iou)]
-        if distances:
-            far = None if row.published is None else row.published.hausdorff
-            cells, known = [*cells, distance(row)], [*known, _NONE if far is None else f"{far:.2f}"]
-        lines.append("| " + " | ".join([*cells, *known]) + " |")
+        figures = [*row.measured(distances=far).values(), *row.beside(distances=far).values()]
+        lines.append("| " + " | ".join([row.part, str(row.cases), prompt, *figures]) + " |")
     blocks = [f"# {found.title}", "\n".join(lines), *(_listed(title, sentences) for title, sentences in found.lists)]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
@@ -136,13 +152,7 @@ def write_results(found: Comparison, folder: Path) -> None:
         atomic_text(folder / name, text)
 
 
-def published_of(row: Reached) -> tuple[float | None, float | None]:
-    """Published Dice and IoU, as far as there are any."""
-    return (None, None) if row.published is None else (row.published.dice, row.published.iou)
-
-
-def distance(row: Reached) -> str:
-    """The mean distance, as tables show it."""
+def _distance(row: Reached) -> str:
     return "n/a" if row.hausdorff is None or row.hausdorff.mean is None else f"{row.hausdorff.mean:.2f}"
 
 

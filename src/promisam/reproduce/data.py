@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 from promisam.core.errors import InvalidConfig, UnreadableFile
 from promisam.io import atomic_text, read, write
@@ -15,7 +16,7 @@ from promisam.io.digest import file_digest
 from promisam.io.layouts.naming import entries, image_stem, stem_of
 from promisam.io.layouts.table import CLASSES, TABLE
 from promisam.io.mending import mend
-from promisam.reproduce.values import Part, Place, Study
+from promisam.reproduce.values import Lying, Part, Study
 from promisam.runs.seen import some
 
 MASKS = "masks"  # beside the table: those that had to be made exact
@@ -55,25 +56,6 @@ class Found:
         return tuple(line.name for line in self.lines if line.part == part.name)
 
 
-@dataclass(frozen=True)
-class _Lying:
-    """A part as it lies on the disk: image and mask of each case, and cases that have only one of them."""
-
-    place: Place
-    pairs: Mapping[str, tuple[Path, Path]]
-    maskless: tuple[str, ...]
-    imageless: tuple[str, ...]
-
-    def notes(self, part: Part) -> Iterator[str]:
-        """Where it is not what was published."""
-        if part.cases is not None and len(self.pairs) != part.cases:
-            yield f"{part.name}: {plural(len(self.pairs), 'image')} with masks; published were {part.cases}"
-        for names, kind, missing in ((self.maskless, "image", "a mask"), (self.imageless, "mask", "an image")):
-            if names:
-                left = "is" if len(names) == 1 else "are"
-                yield f"{part.name}: {plural(len(names), kind)} without {missing} {left} left out: {some(names)}"
-
-
 def find(study: Study, data: Path, limit: int | None = None, seed: int = 0) -> Found:
     """The experiment's cases, and how they differ in number or content from what was published.
 
@@ -90,14 +72,16 @@ def find(study: Study, data: Path, limit: int | None = None, seed: int = 0) -> F
     if limit is not None and limit < 2:
         raise InvalidConfig(f"a limit of {limit} cases", expected="at least 2", do="Raise it, or leave it out.")
     wanted = (("train", study.train), ("val", study.val), *(("test", part) for part in study.tests))
-    parts = [(split, part, _lying(study, data, part, seed)) for split, part in wanted if part is not None]
-    notes = list(dict.fromkeys(lying.place.note for _, _, lying in parts if lying.place.note))
+    divided = {} if study.divide is None else study.divide(data, seed)
+    found = [(split, part, divided.get(part.name) or _lying(data, part, seed)) for split, part in wanted if part is not None]
+    parts = [(split, part, lying or _nowhere(study, data, part)) for split, part, lying in found]
+    notes = list(dict.fromkeys(note for _, _, lying in parts for note in lying.notes))
     total = sum(len(lying.pairs) for _, _, lying in parts)
     if study.total is not None and total != study.total:
         notes.append(f"{plural(total, 'image')} with masks in all; the published set has {study.total}")
     lines: list[Line] = []
     for split, part, lying in parts:
-        notes += lying.notes(part)
+        notes += _lacking(lying, part)
         chosen = list(lying.pairs) if limit is None else _spaced(list(lying.pairs), limit)
         if limit is not None:
             notes.append(f"{part.name}: {len(chosen)} of its {plural(len(lying.pairs), 'case')}, as asked for")
@@ -139,8 +123,18 @@ def plural(count: int, thing: str, things: str = "") -> str:
     return f"{count} {thing if count == 1 else things or f'{thing}s'}"
 
 
-def _lying(study: Study, data: Path, part: Part, seed: int) -> _Lying:
-    """The part in the first of its places that holds any of it."""
+def _lacking(lying: Lying, part: Part) -> Iterator[str]:
+    """Where a part is not what was published."""
+    if part.cases is not None and len(lying.pairs) != part.cases:
+        yield f"{part.name}: {plural(len(lying.pairs), 'image')} with masks; published were {part.cases}"
+    for names, kind, missing in ((lying.maskless, "image", "a mask"), (lying.imageless, "mask", "an image")):
+        if names:
+            left = "is" if len(names) == 1 else "are"
+            yield f"{part.name}: {plural(len(names), kind)} without {missing} {left} left out: {some(names)}"
+
+
+def _lying(data: Path, part: Part, seed: int) -> Lying | None:
+    """The part in the first of its places that holds any of it; None where none does."""
     for place in part.places:
         if (data / place.images).is_dir() and (data / place.masks).is_dir():
             pictures = _by_stem([(place.case(stem_of(path)), path) for path in entries(data / place.images)[0]], "images")
@@ -152,11 +146,16 @@ def _lying(study: Study, data: Path, part: Part, seed: int) -> _Lying:
             if pairs:
                 maskless = tuple(stem for stem in pictures if stem in mine and stem not in drawn)
                 alone = [path for stem, path in owned if stem not in pictures and stem in mine]
-                return _Lying(place, pairs, maskless, tuple(stem_of(path) for path in alone))
+                notes = (place.note,) if place.note else ()
+                return Lying(pairs, maskless, tuple(stem_of(path) for path in alone), notes)
+    return None
+
+
+def _nowhere(study: Study, data: Path, part: Part) -> NoReturn:
     looked = " or ".join(f"{place.images} with {place.masks}" for place in part.places)
     raise UnreadableFile(
         f"{data} without the part {part.name} of {study.title}",
-        expected=f"{study.data} (looked for {looked})",
+        expected=f"{study.data} (looked for {looked})" if looked else study.data,
         do="Name the folder that holds them.",
     )
 

@@ -11,6 +11,7 @@ from promisam.core import Example, Segmenter
 from promisam.evaluation import Protocol, benchmark
 from promisam.evaluation.benchmark import Progress
 from promisam.evaluation.benchmark_record import write_benchmark
+from promisam.evaluation.scores import nsd_column
 from promisam.reproduce.boxes import BOX, box_answers, mean_of, write_answers
 from promisam.reproduce.comparison import Reached
 from promisam.reproduce.values import Part, Study
@@ -41,7 +42,7 @@ def scored(
     """Score a test part, and keep every answer's score.
 
     Args:
-        method: of pictures.
+        method: of pictures; of volumes where the experiment is about clicks in them.
         cases: of the part.
         asking: how.
         folder: where the scores of all answers are written.
@@ -52,6 +53,8 @@ def scored(
         PromisamError: for cases that cannot be opened, and a method that cannot be asked so.
     """
     study, part = asking.study, asking.part
+    if study.clicks:
+        return _with_clicks(method, cases, asking, folder, about, report)
     prompted = Protocol.parse(study.prompt)
     if prompted == BOX:
         return _on_squares(method, cases, asking, folder, report)
@@ -63,6 +66,26 @@ def scored(
         Reached(part.name, row.scored, row.protocol.title, row.protocol.sees_truth, row.dice, row.iou, theirs.get(row.protocol))
         for row in done.rows
     ]
+
+
+def _with_clicks(
+    method: Segmenter, cases: Sequence[Example], asking: Asking, folder: Path, about: Mapping[str, Any], report: Progress
+) -> list[Reached]:
+    """Answers to clicks in volumes, one row for each protocol and number of clicks."""
+    study, part = asking.study, asking.part
+    component = study.component_of(asking.options)
+    rows = []
+    for protocol in study.clicks:
+        done = protocol.score(method, cases, study.classes, draws=asking.draws, report=report)
+        write_benchmark(done, folder / protocol.name, {**about, "protocol": protocol.name}, overwrite=asking.overwrite)
+        title = f"{part.name}, {protocol.name}{f', {component}' if component else ''}"
+        for row in done.rows:
+            surfaces = {nsd_column(at, done.unit): one for at, one in zip(done.tolerances, row.nsd, strict=True)}
+            theirs = study.published_for(part.name, component=component, clicks=row.protocol.number)
+            known = theirs if protocol == study.clicks[0] else None
+            asked = row.protocol
+            rows.append(Reached(title, row.scored, asked.title, asked.sees_truth, row.dice, row.iou, known, nsd=surfaces))
+    return rows
 
 
 def _on_squares(method: Segmenter, cases: Sequence[Example], asking: Asking, folder: Path, report: Progress) -> list[Reached]:

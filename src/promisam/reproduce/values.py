@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from promisam.evaluation import ClickProtocol
 from promisam.reproduce.drawn import Layout
 
 
@@ -40,12 +42,29 @@ class Part:
     Attributes:
         name: as it is called there.
         cases: how many were published; None where that is not known.
-        places: where they may lie; the first that is there counts.
+        places: where they may lie; the first that is there counts. None where `Study.divide` finds them.
     """
 
     name: str
     cases: int | None
-    places: tuple[Place, ...]
+    places: tuple[Place, ...] = ()
+
+
+@dataclass(frozen=True)
+class Lying:
+    """A part as it lies on the disk.
+
+    Attributes:
+        pairs: image and mask of each case.
+        maskless: cases that have only an image.
+        imageless: cases that have only a mask.
+        notes: what else is to be known of how it lies there, a sentence each.
+    """
+
+    pairs: Mapping[str, tuple[Path, Path]]
+    maskless: tuple[str, ...] = ()
+    imageless: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,6 +92,8 @@ class Published:
         hausdorff: mean over images of the largest distance, in pixels of the scored square; None where it was not published.
         side: of the square on which answers were scored; None where they were scored as `Study.sizes` says first.
         component: of the method; empty for the whole of it.
+        nsd: mean over images of the surface Dice at the first tolerance of `Study.clicks`; None where it was not published.
+        clicks: with how many clicks it was reached, where that was varied.
     """
 
     part: str
@@ -82,6 +103,8 @@ class Published:
     hausdorff: float | None = None
     side: int | None = None
     component: str = ""
+    nsd: float | None = None
+    clicks: int = 1
 
 
 @dataclass(frozen=True)
@@ -139,6 +162,9 @@ class Study:
         side: pixels of the SAM's frame, where not the weights' own.
         sizes: sides of the squares, in pixels, on which answers to boxes from the truth are scored; without any, answers are
             scored on each image as it is.
+        clicks: how clicks in volumes are given and scored, the published way first; empty for other experiments.
+        divide: finds all parts at once in the data's folder, by name, where folders do not tell them apart; the number is the
+            seed of a random division.
         components: of the method, which can be trained and scored beside the whole.
         run_of: the experiment whose run is scored, where nothing is trained.
         beside: published figures of other methods, a sentence each.
@@ -162,6 +188,8 @@ class Study:
     labels: Mapping[int, str] = field(default_factory=dict)
     side: int | None = None
     sizes: tuple[int, ...] = ()
+    clicks: tuple[ClickProtocol, ...] = ()
+    divide: Callable[[Path, int], Mapping[str, Lying]] | None = None
     components: tuple[Component, ...] = ()
     run_of: str = ""
     beside: tuple[str, ...] = ()
@@ -180,9 +208,9 @@ class Study:
         of = (one.name for one in self.components if all(options.get(name) == value for name, value in one.options.items()))
         return next(of, "")
 
-    def published_for(self, part: str, side: int | None = None, component: str = "") -> Published | None:
-        """What was published of a test part, scored on a square of that side, reached with a component of the method."""
-        known = [one for one in self.published if (one.part, one.component) == (part, component)]
+    def published_for(self, part: str, side: int | None = None, component: str = "", clicks: int = 1) -> Published | None:
+        """What was published of a test part, scored on a square of that side, of a component, with so many clicks."""
+        known = [one for one in self.published if (one.part, one.component, one.clicks) == (part, component, clicks)]
         first = self.sizes[0] if self.sizes else None
         return next((one for one in known if (one.side or first) == side), None)
 

@@ -22,9 +22,10 @@ from promisam.runs.same import check_same, plain
 from promisam.store import Source, check_names, check_options, choose_device, create, find_method, is_few_shot, is_trainable
 from promisam.training.checkpoint import STATE, Header, read_state
 from promisam.training.contract import Trainable
+from promisam.training.course import Course
 from promisam.training.events import Event, Step, Stopped, Validated
 from promisam.training.kept import Kept
-from promisam.training.loop import FREE, Course, train
+from promisam.training.loop import FREE, train
 from promisam.training.recipe import Recipe, fabric_precision
 from promisam.training.slices import pictures_of
 

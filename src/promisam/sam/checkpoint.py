@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import safetensors
 import torch
 import torch.nn.functional as F
@@ -24,12 +26,22 @@ from promisam.sam.names import is_hugging_face, to_meta
 _UNUSED = ("image_encoder.norm_head.", "image_encoder.head.", "pixel_mean", "pixel_std")
 # What PyTorch's restricted unpickler says of a pickle that names classes or functions, and not of any other trouble.
 _CODE = ("GLOBAL ", "add_safe_globals` but got", "add_safe_globals`, but got")
+# Plain numbers that trainers keep beside weights, such as a best loss: NumPy's, under its old and its new name.
+_SCALAR = np.float64(0).__reduce__()[0]
+_NUMBERS: list[Any] = [
+    (_SCALAR, "numpy.core.multiarray.scalar"),
+    (_SCALAR, "numpy._core.multiarray.scalar"),
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in ("float32", "float64", "int64")),
+]
 _LONGEST = 160  # characters of a library's reason in a message
 _WRAPPERS = ("model", "state_dict", "model_state_dict")
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
     """The tensors of a .safetensors or PyTorch file under Meta's names; what a PyTorch file holds beside them is left out.
+
+    Where no tensors but state dicts lie in it, or lists of them, names begin with theirs: `decoder_dict.head.0.weight`.
 
     Raises:
         WeightsError: for anything else: damaged, carrying code, or not weights.
@@ -40,6 +52,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
         if isinstance(inner, Mapping):
             state = dict(inner)
     tensors = {str(name).removeprefix("module."): value for name, value in state.items() if isinstance(value, Tensor)}
+    if not any(value.ndim for value in tensors.values()):  # several state dicts side by side, as ProMISe-3D is released
+        tensors = dict(_nested(state))
     if is_hugging_face(tensors):
         tensors = to_meta(tensors)
     if not tensors:
@@ -133,6 +147,17 @@ def resized(state: Mapping[str, Tensor], sam: Sam) -> dict[str, Tensor]:
     return out
 
 
+def _nested(values: object, start: str = "") -> Iterator[tuple[str, Tensor]]:
+    if isinstance(values, Tensor) and values.is_floating_point():
+        yield start.removesuffix("."), values
+    elif isinstance(values, Mapping):
+        for name, value in values.items():
+            yield from _nested(value, f"{start}{name}.")
+    elif isinstance(values, list | tuple):
+        for number, value in enumerate(values):
+            yield from _nested(value, f"{start}{number}.")
+
+
 def _unused(name: str) -> bool:
     return name.startswith(_UNUSED) or name.endswith(("attention_bias_idxs", ".attn.ab"))
 
@@ -157,7 +182,8 @@ def _read_safetensors(path: Path) -> dict[str, object]:
 
 def _read_torch(path: Path) -> dict[str, object]:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_NUMBERS):
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if any(sign in str(error) for sign in _CODE):
             raise WeightsError(

@@ -238,6 +238,21 @@ class TinyVit(nn.Module):
         """Positions along a side of the image embedding."""
         return self.shape.grid
 
+    @property
+    def coarse_stages(self) -> list[Stage]:
+        """The stages of attention whose tokens have the resolution of the embedding: all from one of them on."""
+        found: list[Stage] = []
+        side = self.side // self.shape.stem_stride
+        for index in range(len(self.layers)):
+            stage = self.layers[index]
+            if not isinstance(stage, Stage):
+                raise AssertionError("a TinyViT consists of stages")
+            if side == self.grid and not stage.convolutional:
+                found.append(stage)
+            if stage.downsample is not None:
+                side //= stage.downsample.conv2.c.stride[0]
+        return found
+
     def embed(self, images: Float[Tensor, "b 3 y x"]) -> Float[Tensor, "b h w c"]:
         """The stem's map as tokens."""
         return self.patch_embed(images).permute(0, 2, 3, 1)  # type: ignore[no-any-return]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 
@@ -19,14 +19,20 @@ class ProjectedAttention(nn.Module):
         self.out_proj = nn.Linear(inner, width)
 
     def forward(
-        self, q: Float[Tensor, "b n c"], k: Float[Tensor, "b m c"], v: Float[Tensor, "b m c"]
+        self,
+        q: Float[Tensor, "b n c"],
+        k: Float[Tensor, "b m c"],
+        v: Float[Tensor, "b m c"],
+        seen: Bool[Tensor, "b m"] | None = None,
     ) -> Float[Tensor, "b n c"]:
-        """Queries look at keys."""
-        heads = [
+        """Queries look at keys, at all of them or at those that can be seen."""
+        heads_q, heads_k, heads_v = (
             projection(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for projection, x in ((self.q_proj, q), (self.k_proj, k), (self.v_proj, v))
-        ]
-        return self.out_proj(F.scaled_dot_product_attention(*heads).transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        )
+        mask = None if seen is None else seen[:, None, None]
+        out = F.scaled_dot_product_attention(heads_q, heads_k, heads_v, attn_mask=mask)
+        return self.out_proj(out.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
 
 class TokenMlp(nn.Module):

@@ -22,15 +22,17 @@ from promisam.store.trained import SAM
 from promisam.training.checkpoint import MODEL, Backbone, Header, write_checkpoint
 from promisam.training.contract import Released
 
+_PARTS = ("image_encoder.", "prompt_encoder.", "mask_decoder.")
+
 
 def import_released(
     method: str, file: Path, out: Path, classes: Sequence[str] = ("object",), source: Source | None = None
 ) -> Header:
     """Turn a released file into a folder that is used like a run.
 
-    The file holds a whole SAM beside the method's own tensors, or all of it but the image encoder, which is then that of
-    `source`, by default of the installed weights that the release began with. Where that SAM is, tensor for tensor, the one
-    that `source` names or the installed one, the checkpoint refers to it; else it is stored beside it.
+    The file holds a whole SAM beside the method's own tensors, or parts of one; the rest is then that of `source`, by default
+    of the known weights that the release began with. Where that SAM is, tensor for tensor, the one that `source` names or the
+    installed one, the checkpoint refers to it; else it is stored beside it.
 
     Args:
         method: a name in `METHODS` whose authors released weights.
@@ -61,7 +63,8 @@ def import_released(
     sam = sam_from_state(_whole(found, source), traits)
     backbone, installed = _installed(sam, found, source)
     options = check_options(config_type, found.options)
-    task = Task(tuple(classes), 2, 3, (1.0, 1.0), (sam.side, sam.side))
+    axes = kind.ndim
+    task = Task(tuple(classes), axes, 3 if axes == 2 else 1, (1.0,) * axes, (sam.side,) * axes)
     trained: Any = kind(sam, options, task)
     fit(trained.network, found.own)
     if not installed:
@@ -73,8 +76,8 @@ def import_released(
 
 
 def _whole(found: Released, source: Source | None) -> dict[str, torch.Tensor]:
-    """The tensors of the SAM; an image encoder that the file leaves out comes from the weights that the release began with."""
-    if any(name.startswith("image_encoder.") for name in found.sam):
+    """The tensors of the SAM; where a part of it is not in the file, the rest is of the weights that the release began with."""
+    if all(any(name.startswith(part) for name in found.sam) for part in _PARTS):
         return dict(found.sam)
     given = source or Source()
     base = replace(given, weights=given.weights or found.like, side=given.side or found.side).sam()[0].cpu()

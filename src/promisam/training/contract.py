@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from promisam.core import Grid, Image, Labelled, Prompts, Scores, Segmenter, Task
+from promisam.core import Example, Grid, Image, Labelled, Prompts, Scores, Segmenter, Task
 from promisam.training.recipe import Recipe
 
 Arrays = Mapping[str, np.ndarray]
@@ -89,6 +89,18 @@ class Scheduled(Protocol):
         ...
 
 
+@runtime_checkable
+class Measuring(Protocol):
+    """What a trainable method may have beside `Trainable`, if it needs numbers of its training set, such as intensities."""
+
+    def measure(self, examples: Sequence[Example]) -> None:
+        """Told what it will learn from, before anything is precomputed; the same examples always give the same numbers.
+
+        The numbers are buffers of the network, and so are saved with it.
+        """
+        ...
+
+
 Said = Callable[[str, int, int | None], None]
 """Told of what is being done, how much of it is, and of how much (None where that is not known)."""
 
@@ -127,7 +139,8 @@ class Released:
     """What a method's authors released: the answer of a method's `released(state)`, for the methods that have one.
 
     Attributes:
-        sam: the tensors of the SAM in the file, under Meta's names; a missing image encoder is that of `like`.
+        sam: the tensors of the SAM in the file, under Meta's names. Where its image encoder, its prompt encoder or its mask
+            decoder is missing, all that the file leaves out is that of `like`.
         own: the method's tensors, under the names of its network.
         options: of the method's `Config`, by which it answers as the release does.
         like: the known weights that the SAM was trained like.

@@ -11,22 +11,20 @@ import math
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from promisam.core import Example
 from promisam.core.errors import InvalidConfig, TrainingStopped
-from promisam.training.checkpoint import MODEL, STATE, Header, read_state, write_checkpoint, write_state
-from promisam.training.contract import Scheduled, Trainable
+from promisam.training.checkpoint import MODEL, STATE, read_state, write_checkpoint, write_state
+from promisam.training.contract import Measuring, Scheduled
+from promisam.training.course import Course
 from promisam.training.events import Event, Precomputed, Step, Stopped, Validated
-from promisam.training.kept import Kept
 from promisam.training.objective import Given, Objective
-from promisam.training.recipe import Recipe, fabric_precision
+from promisam.training.recipe import fabric_precision
 from promisam.training.schedule import check_optimizer, learning_rate, make_optimizer
 from promisam.training.seeds import seed_of
 from promisam.training.stream import Share, Stream, batches, precomputed
@@ -53,31 +51,6 @@ class Standing:
     best_step: int = -1
     since_best: int = 0
     validated: int = -1
-
-
-@dataclass(frozen=True)
-class Course:
-    """What is learned, from what and how.
-
-    Attributes:
-        method: with a task; its network is trained in place.
-        training: the examples to learn from.
-        validation: held-out examples that choose the checkpoint; without any, the last weights are kept.
-        recipe: the options of training.
-        header: what the checkpoint says of itself.
-        folder: where checkpoint and state are kept; None to keep nothing.
-        kept: the store of precomputed arrays.
-        show: how many validated cases a preview shows.
-    """
-
-    method: Trainable
-    training: Sequence[Example]
-    validation: Sequence[Example]
-    recipe: Recipe
-    header: Header | None = None
-    folder: Path | None = None
-    kept: Kept = field(default_factory=Kept)
-    show: int = 4
 
 
 def train(
@@ -129,6 +102,8 @@ class _Loop:
     def precompute(self) -> Iterator[Event]:
         """Everything costly that is the same at every visit, shared between the processes."""
         method, rank, world = self.course.method, self.fabric.global_rank, self.fabric.world_size
+        if isinstance(method, Measuring):
+            method.measure(self.course.training)
         wanted = [(e, v) for e in self.course.training for v in range(method.variants)]
         wanted += [(e, 0) for e in self.course.validation]
         mine = wanted[rank::world] if self.course.kept.root is not None else wanted  # memory is not shared

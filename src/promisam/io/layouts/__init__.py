@@ -10,6 +10,7 @@ from promisam.io.layouts.folders import dicom_folder, folder_of_images, images_a
 from promisam.io.layouts.listing import DESCRIPTION, listing
 from promisam.io.layouts.naming import stem_of
 from promisam.io.layouts.nnunet import images_alone, nnunet
+from promisam.io.layouts.pickled import pickled
 from promisam.io.layouts.table import CLASSES, TABLE, table
 from promisam.io.layouts.values import FOLD, SPLIT_WORDS, Case, Dataset, split_word
 
@@ -31,7 +32,7 @@ __all__ = [
 
 Layout = Callable[[Path], Dataset | None]
 
-LAYOUTS: tuple[Layout, ...] = (table, nnunet, listing, single_file, images_and_masks, dicom_folder, folder_of_images)
+LAYOUTS: tuple[Layout, ...] = (table, pickled, nnunet, listing, single_file, images_and_masks, dicom_folder, folder_of_images)
 
 
 def find_cases(path: Path) -> Dataset:
@@ -58,6 +59,7 @@ def find_cases(path: Path) -> Dataset:
         ) from error
     raise UnreadableFile(
         f"{path}, {'in which no image was found' if path.is_dir() else 'which does not exist'}",
-        expected="a folder with images/ and masks/, nnU-Net's folders, a CSV or JSON list, a folder of images, or one file",
+        expected="a folder with images/ and masks/, nnU-Net's folders, a CSV or JSON list, a split.pkl, a folder of images, "
+        "or one file",
         do="Check the path.",
     )

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from promisam.adapters import Adapted, FrequencyAdapter, LowRank
 from promisam.core.errors import InvalidConfig
 from promisam.methods.imedsam.config import Config
-from promisam.sam.tinyvit import BiasedAttention, Downsample, Stage, TinyVit
+from promisam.sam.tinyvit import BiasedAttention, Downsample, TinyVit
 from promisam.sam.vit import Attention, VisionTransformer
 
 
@@ -60,7 +60,7 @@ class AdaptedEncoder:
                 do="Use another SAM.",
             )
         self.encoder = encoder
-        self.stages = [] if isinstance(encoder, VisionTransformer) else _late_stages(encoder)
+        self.stages = [] if isinstance(encoder, VisionTransformer) else encoder.coarse_stages
         self._all = [BlockAdapter(block.attn, config) for block in self._blocks()]
         self.adapters = nn.ModuleList(self._all)
         for block, adapter in zip(self._blocks(), self._all, strict=True):
@@ -134,20 +134,6 @@ def query_and_value_rows(attention: Attention | BiasedAttention) -> tuple[Tensor
     else:
         by_part = numbers.view(3, width)
     return by_part[0].clone(), by_part[2].clone()
-
-
-def _late_stages(encoder: TinyVit) -> list[Stage]:
-    """The stages whose tokens have the resolution of the embedding."""
-    found: list[Stage] = []
-    side = encoder.side // encoder.shape.stem_stride
-    for stage in encoder.layers:
-        if not isinstance(stage, Stage):
-            raise AssertionError("a TinyViT consists of stages")
-        if side == encoder.grid and not stage.convolutional:
-            found.append(stage)
-        if stage.downsample is not None:
-            side //= stage.downsample.conv2.c.stride[0]
-    return found
 
 
 def _through(down: Downsample, tokens: Float[Tensor, "b h w c"]) -> Float[Tensor, "b y x d"]:

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from promisam.core import Task
 from promisam.methods.unet.config import Config, augmentation_of
 from promisam.methods.unet.network import plan
-from promisam.methods.unet.prepared import Prepared, matched, resized, standardised
+from promisam.methods.unet.prepared import Prepared, matched, standardised
+from promisam.spatial.resizing import resized
 from promisam.training.contract import Arrays
 
 

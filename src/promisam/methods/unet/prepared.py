@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from jaxtyping import Float16, Float32, Real, Shaped
-from torch import Tensor
+from jaxtyping import Float16, Real
 
 from promisam.core import Grid, Task
 from promisam.core.errors import InvalidImage
@@ -53,20 +49,6 @@ def matched(pixels: Real[np.ndarray, "c *grid"], task: Task) -> Real[np.ndarray,
     )
 
 
-def resized(array: Shaped[np.ndarray, "c *grid"], shape: Sequence[int]) -> Float32[np.ndarray, "c *working"]:
-    """Linear, averaging where it shrinks, over the same extent (borders of the outermost samples kept)."""
-    if array.shape[1:] == tuple(shape):
-        return np.asarray(array, np.float32)
-    out = np.empty((len(array), *shape), np.float32)
-    for here, there in zip(array, out, strict=True):  # one after the other: a volume's channels would not all fit
-        layers = torch.from_numpy(np.array(here, np.float32, ndmin=3))
-        plane = _linear(layers, shape[-2:])
-        if len(shape) == 3:  # no linear resize of three axes averages, so the first follows as one axis of a long picture
-            plane = _linear(plane.flatten(1)[None], (shape[0], shape[1] * shape[2]))
-        there[...] = plane.reshape(tuple(shape)).numpy()
-    return out
-
-
 def standardised(pixels: Real[np.ndarray, "c *working"]) -> Float16[np.ndarray, "c *working"]:
     """Mean 0 and deviation 1 in every channel of the image (nnU-Net); a constant channel is 0."""
     out = np.empty(pixels.shape, np.float16)
@@ -74,7 +56,3 @@ def standardised(pixels: Real[np.ndarray, "c *working"]) -> Float16[np.ndarray, 
         mean, deviation = here.mean(dtype=np.float64), here.std(dtype=np.float64)
         there[...] = (here - np.float32(mean)) / np.float32(deviation or 1)
     return out
-
-
-def _linear(layers: Tensor, shape: Sequence[int]) -> Tensor:
-    return F.interpolate(layers[None], tuple(shape), mode="bilinear", align_corners=False, antialias=True)[0]

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from promisam.core import Task
 from promisam.methods.unet.config import Config, augmentation_of
 from promisam.methods.unet.network import plan
-from promisam.methods.unet.prepared import Prepared, matched, resized, standardised
+from promisam.methods.unet.prepared import Prepared, matched, standardised
+from promisam.spatial.patches import centres, cut
+from promisam.spatial.resizing import resized, resized_labels
 from promisam.training.augmentation import free_axes
 from promisam.training.contract import Arrays
 
-CENTRES = 1000  # labelled samples of each class that are kept to lay patches around (nnU-Net: 10,000)
 WINDOWS = 4  # of a volume in the network at once
 
 
@@ -44,21 +45,16 @@ class Volumes:
 
     def truth(self, labels: Integer[np.ndarray, "z y x"], spacing: Sequence[float | int]) -> dict[str, np.ndarray]:
         """The class that has the largest share of each sample, where that is at least a half; and where the classes lie."""
-        size = self._size(labels.shape, spacing)
-        found, best = np.zeros(size, np.uint8 if len(self.task.classes) < 256 else np.uint16), np.full(size, 0.5, np.float32)
-        for value in range(1, len(self.task.classes) + 1):
-            share = resized((labels == value)[None], size)[0]
-            wins = share >= best
-            found[wins], best[wins] = value, share[wins]
-        return {"labels": found, "centres": _centres(found, len(self.task.classes))}
+        found = resized_labels(labels, len(self.task.classes), self._size(labels.shape, spacing))
+        return {"labels": found, "centres": centres(found, len(self.task.classes))}
 
     def sample(self, kept: Arrays, generator: torch.Generator) -> dict[str, Tensor]:
         """A patch, one in so many around a labelled sample of a class drawn first; turned with what lies around it."""
         start = self._start(kept, generator)
         first = [a - margin for a, margin in zip(start, self.margins, strict=True)]
         shape = [n + 2 * margin for n, margin in zip(self.plan.shape, self.margins, strict=True)]
-        pixels = _cut(kept["pixels"], first, shape).astype(np.float32)
-        labels = _cut(kept["labels"][None], first, shape)[0]
+        pixels = cut(kept["pixels"], first, shape).astype(np.float32)
+        labels = cut(kept["labels"][None], first, shape)[0]
         pixels, labels = self.augment(pixels, labels, generator, self.task.spacing)
         inner = tuple(slice(m, m + n) for m, n in zip(self.margins, self.plan.shape, strict=True))
         values = np.arange(1, len(self.task.classes) + 1)[:, None, None, None]
@@ -89,10 +85,10 @@ class Volumes:
     def _start(self, kept: Arrays, generator: torch.Generator) -> list[int]:
         """First sample of a patch: within the volume, or, where that is too short, with the volume in its middle."""
         chances = torch.rand(5, generator=generator).tolist()
-        size, centres = kept["labels"].shape, kept["centres"]
-        if len(centres) and chances[0] < self.foreground:
-            there = np.unique(centres[:, 0])
-            of_class = centres[centres[:, 0] == there[int(chances[1] * len(there))]]
+        size, labelled = kept["labels"].shape, kept["centres"]
+        if len(labelled) and chances[0] < self.foreground:
+            there = np.unique(labelled[:, 0])
+            of_class = labelled[labelled[:, 0] == there[int(chances[1] * len(there))]]
             middle = of_class[int(chances[2] * len(of_class)), 1:].tolist()
             wanted = [c - n // 2 for c, n in zip(middle, self.plan.shape, strict=True)]
         else:
@@ -106,26 +102,3 @@ def _margins(shape: Sequence[int], spacing: Sequence[float | int], config: Confi
     """What a patch is cut with on either side, so that no empty corner is turned into it (up to an eighth of its length)."""
     turned = bool(config.rotation or config.scaling)
     return tuple(math.ceil(n / 8) if turned and axis in free_axes(spacing) else 0 for axis, n in enumerate(shape))
-
-
-def _centres(labels: np.ndarray, classes: int) -> Integer[np.ndarray, "n 4"]:
-    """Samples of every class as (class, z, y, x), evenly picked."""
-    rows = [np.zeros((0, 4), np.int32)]
-    for value in range(1, classes + 1):
-        where = np.flatnonzero(labels == value)
-        if len(where):
-            picked = where[np.linspace(0, len(where) - 1, min(CENTRES, len(where))).round().astype(np.int64)]
-            index = np.stack(np.unravel_index(picked, labels.shape), 1)
-            rows.append(np.insert(index, 0, value, axis=1).astype(np.int32))
-    return np.concatenate(rows)
-
-
-def _cut(array: Real[np.ndarray, "c z y x"], start: Sequence[int], shape: Sequence[int]) -> Real[np.ndarray, "c v u t"]:
-    """`array[:, start:start + shape]` with 0 where that lies outside."""
-    out = np.zeros((len(array), *shape), array.dtype)
-    low = [max(a, 0) for a in start]
-    high = [min(a + n, m) for a, n, m in zip(start, shape, array.shape[1:], strict=True)]
-    there = tuple(slice(lo, hi) for lo, hi in zip(low, high, strict=True))
-    here = tuple(slice(lo - a, hi - a) for lo, hi, a in zip(low, high, start, strict=True))
-    out[(slice(None), *here)] = array[(slice(None), *there)]
-    return out
