@@ -103,6 +103,16 @@ def test_one_cube_lies_around_the_click_in_the_patient():
     assert (np.abs(middle - where) * grid.spacing).max() <= max(grid.spacing)
 
 
+def test_the_release_looks_at_one_cube_however_far_its_clicks_are_apart():
+    image = scan(grid=Grid((20, 20, 60), np.eye(4))).image
+    prompts = click(image, 10, 10, 10).click((10.0, 10.0, 50.0))
+    answered = {mode: np.argwhere(logits(made(mode=mode, cubes=2), image, prompts) > FLOOR) for mode in ("paper", "official")}
+    assert answered["official"].min(0).tolist() == [2, 2, 22]
+    assert answered["official"].max(0).tolist() == [17, 17, 37]
+    for end in (10, 50):
+        assert (answered["paper"] == [10, 10, end]).all(1).any()
+
+
 @both
 def test_what_lies_beyond_the_cube_changes_nothing(encoder):
     """But for the scale of intensities, which training has fixed."""

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from geometries import every_index, oblique, volumes
 from promisam.core import Grid, Image, Labelled, Segmentation, Task
@@ -265,7 +266,7 @@ def test_clicks_far_apart_have_cubes_of_their_own_and_near_ones_share():
     found = far.around((9, 9, 9), (10, 10, 72))
     assert np.array_equal(found > 0.5, truth)
     assert [len(points) for _, points, _ in far.asked] == [1, 1]
-    near.around((9, 9, 9), (10, 10, 11), (8, 8, 13), labels=[1, 1, 0])
+    near.around((9, 9, 9), (10, 10, 15), (8, 8, 13), labels=[1, 1, 0])
     ((_, points, labels),) = near.asked
     assert len(points) == 3
     assert labels.tolist() == [1, 1, 0]
@@ -392,6 +393,16 @@ def test_clicks_lie_where_they_say(config):
     assert max(counts[1]) == config.positives
     assert max(counts[0]) == config.negatives
     assert min(counts[0]) < 3
+
+
+def test_half_of_the_clicks_beside_an_object_are_near_it():
+    found = samples(Config(patch=32, foreground=1), 20, changed=False, task=SOLE)
+    apart = []
+    for one in found:
+        places = one["points"][one["labels"] == 0].long()
+        apart += ndimage.distance_transform_edt(one["truth"].numpy() == 0)[tuple(places.T.numpy())].tolist()
+    assert 0.45 < np.mean(np.array(apart) <= 4) < 0.75  # an eighth of the cube's side; some of those drawn anywhere are, too
+    assert max(apart) > 12
 
 
 def test_the_released_clicks():

@@ -115,7 +115,7 @@ def test_impossible_values_are_refused_in_plain_words(kind, wrong, said):
     [
         ("epoch", "Did you mean epochs?"),
         ("qqq", "Check the spelling."),
-        ("mode", "mode is an option of imedsam and promise2d."),
+        ("mode", "mode is an option of imedsam, promise2d and promise3d."),
         ("multimask", "multimask is an option of plain_sam."),
     ],
 )
@@ -133,6 +133,6 @@ def test_an_option_of_training_is_told_from_those_of_a_method():
 
 def test_a_method_far_from_all_is_not_guessed():
     with pytest.raises(InvalidConfig, match="Did you mean promise2d"):
-        find_method("promise")
+        find_method("promise2")
     with pytest.raises(InvalidConfig, match="Check the spelling"):
         find_method("zzz")

@@ -52,7 +52,7 @@ def check_names(given: Iterable[str], *kinds: type[pydantic.BaseModel]) -> None:
     for name in given:
         if name not in known:
             owners = _owners(name)
-            do = f"{name} is an option of {' and '.join(owners)}." if owners else _near(name, known)
+            do = f"{name} is an option of {_listed(owners)}." if owners else _near(name, known)
             raise InvalidConfig(f"the option {name!r}", expected=f"one of {', '.join(known)}", do=do)
 
 
@@ -91,6 +91,11 @@ def _owners(name: str) -> list[str]:
     """Methods that have an option, or training."""
     owners = [method for method in METHODS if name in find_method(method)[1].model_fields]
     return owners or (["training"] if name in Recipe.model_fields else [])
+
+
+def _listed(names: list[str]) -> str:
+    """As in "a, b and c"."""
+    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
 
 
 def is_trainable(kind: Any) -> bool:  # noqa: ANN401 - a class that keeps a protocol

@@ -36,7 +36,7 @@ class Config(BaseModel):
         negatives: most clicks on the background while training, from 0 (released: 20 anywhere, also on the object).
         foreground: share of training cubes around a sample of an object (released: two thirds; paper: a half).
         percentiles: of the objects' intensities, at which volumes are clipped.
-        rotation: degrees, of training cubes, within the slices.
+        rotation: degrees, about each axis, of training cubes (released: within the slices).
         scaling: share by which training cubes shrink or grow.
         flips: axes along which they are mirrored: letters of "xyz", or "none"; "auto" takes all, but none as soon as the name
             of a class holds the word left or right.

@@ -35,7 +35,7 @@ class Sampler:
             blur=0.7,
         )
         turned = bool(config.rotation or config.scaling)
-        self.margin = math.ceil(config.patch / 8) if turned else 0  # so that no empty corner is turned into the cube
+        self.margin = math.ceil(config.patch / 8) if turned else 0  # so that hardly an empty corner is turned into the cube
 
     def __call__(self, kept: Arrays, generator: torch.Generator) -> dict[str, Tensor]:
         """`cubes` (1, d, h, w), `truth` (d, h, w), `points` (n, 3) as (d, h, w) in it, `labels` (n): 1, 0, -1 for padding.
