@@ -131,9 +131,8 @@ def folded(data: Path, dataset: str, way: str, work: Path, known: set[tuple[str,
         trained.append(len(record["data"]["split"]["train"]))
         best.append(float(record["result"].get("best_score") or np.nan))
         command = "" if frozen else told
-    yield row(
-        dataset, way, round(float(np.mean(trained))), found, np.nan if way == "frozen" else float(np.mean(best)), 0, command
-    )
+    best_score = np.nan if way == "frozen" else float(np.mean(best))
+    yield row(dataset, way, round(float(np.mean(trained))), found, best_score, command)
 
 
 def row(dataset: str, way: str, train: int, found: list[tuple[float, float, float]], best: float, command: str) -> Row:

@@ -162,6 +162,17 @@ def test_a_batch_is_its_cubes_at_rest_and_learning(options):
     torch.testing.assert_close(answer(encoder, network, given).detach(), at_rest, atol=1e-4, rtol=1e-4)
 
 
+@torch.no_grad()
+def test_as_released_the_stream_is_added_twice_behind_a_block():
+    tokens = torch.randn(1, 4, 4, 4, 24, generator=torch.Generator().manual_seed(0))
+    outcomes = {}
+    for mode in ("paper", "official"):
+        _, encoder, _ = made(mode=mode)
+        outcomes[mode] = encoder.block(1, tokens.clone())
+    encoder._pairs[1][0].back = None
+    torch.testing.assert_close(outcomes["official"], outcomes["paper"] + encoder.block(1, tokens.clone()))
+
+
 def test_what_is_seen_once_answers_further_clicks():
     for click_map in (False, True):
         _, encoder, network = made(click_map=click_map)
