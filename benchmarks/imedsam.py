@@ -23,7 +23,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,7 @@ from promisam.core import Continuous, Example, Grid, Labelled, Prompts, predict
 from promisam.evaluation import dice, surface_distances
 from promisam.io import open_examples
 from promisam.spatial.users import jittered_box
-from rows import read, write
+from rows import append, read
 
 COMMON = ["precision=bfloat16", "mixed_precision=bf16", "points=2048", "variants=4"]
 # Folder, split (by sequence where there are any), epochs, epochs of the U-Net. The default split of CVC-ClinicDB tests on ten
@@ -256,8 +256,7 @@ def main() -> None:
             known = {(row["dataset"], row["way"], row["size"], row["answer"]) for row in read(given.out)}
             measured = folded if dataset in FOLDED else rows
             for one in measured(given.data, dataset, way, given.work, known):
-                print(one, flush=True)
-                write(given.out, Row, [*read(given.out), {k: str(v) for k, v in asdict(one).items()}])
+                append(given.out, one)
 
 
 def table(found: list[dict[str, str]]) -> None:

@@ -23,7 +23,7 @@ import resource
 import shlex
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +33,7 @@ from promisam.core import Example, Prompts, Segmentation, predict
 from promisam.evaluation import dice, surface_distances
 from promisam.io import open_examples, read_segmentation, write
 from promisam.spatial.users import random_points
-from rows import read
-from rows import write as write_rows
+from rows import append, read
 
 DRAWS = 5
 TOLERANCE_MM = 2.0
@@ -215,9 +214,7 @@ def main() -> None:
         for way in given.ways:
             if (dataset, way) in {(row["dataset"], row["way"]) for row in read(given.out)}:
                 continue
-            row = measured(given.data, dataset, way, given.work)
-            print(row, flush=True)
-            write_rows(given.out, Row, [*read(given.out), {k: str(v) for k, v in asdict(row).items()}])
+            append(given.out, measured(given.data, dataset, way, given.work))
 
 
 def table(found: list[dict[str, str]]) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -24,3 +25,9 @@ def write(path: Path, kind: type, rows: Iterable[dict[str, str]]) -> None:
         writer.writeheader()
         writer.writerows(rows)
     partial.replace(path)
+
+
+def append(path: Path, row: Any) -> None:  # noqa: ANN401 - a dataclass
+    """Print a row and put it below those that are there."""
+    print(row, flush=True)
+    write(path, type(row), [*read(path), {name: str(value) for name, value in asdict(row).items()}])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from torch import Tensor
@@ -106,6 +106,13 @@ def seems(state: Mapping[str, object]) -> str:
         if any(re.search(pattern, key) for key in state):
             return name
     return f"something else ({len(state)} tensors, the first called {next(iter(state))!r})"
+
+
+def faults_of(names: Mapping[str, Sequence[str]]) -> list[str]:
+    """What is wrong with names of tensors, by kind: how many, and the first three; kinds without any are left out."""
+    return [
+        f"{len(some)} {kind} ({', '.join(some[:3])}{', ...' if len(some) > 3 else ''})" for kind, some in names.items() if some
+    ]
 
 
 def _vit(state: Mapping[str, Tensor]) -> VitShape:

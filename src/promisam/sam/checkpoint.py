@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from promisam.core.errors import WeightsError
-from promisam.sam.architecture import build, infer, seems
+from promisam.sam.architecture import build, faults_of, infer, seems
 from promisam.sam.attention import resize_table
 from promisam.sam.disk import tensor_file
 from promisam.sam.model import Sam, Traits
@@ -116,11 +116,7 @@ def check_fit(module: torch.nn.Module, state: Mapping[str, Tensor]) -> None:
         for name, value in state.items()
         if name in own and own[name].shape != value.shape
     ]
-    faults = [
-        f"{len(names)} {kind} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
-        for kind, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", reshaped))
-        if names
-    ]
+    faults = faults_of({"missing": missing, "unexpected": unexpected, "of another shape": reshaped})
     if faults:
         raise WeightsError(
             f"weights with {'; '.join(faults)}, which seem to be {seems(state)}",

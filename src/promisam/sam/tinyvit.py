@@ -120,6 +120,10 @@ class Downsample(nn.Module):
         """Map to a narrower or equal map of other width."""
         return self.conv3(F.gelu(self.conv2(F.gelu(self.conv1(x)))))  # type: ignore[no-any-return]
 
+    def of_tokens(self, x: Float[Tensor, "b h w c"]) -> Float[Tensor, "b y x d"]:
+        """The same of channels last."""
+        return self(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # type: ignore[no-any-return]
+
 
 class BiasedAttention(nn.Module):
     """Attention in one window with a learned bias per absolute offset (|dy|, |dx|); the norm stands inside."""
@@ -210,7 +214,7 @@ class Stage(nn.Module):
                 x = block(x)
         if self.downsample is None:
             return x
-        return self.downsample(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # type: ignore[no-any-return]
+        return self.downsample.of_tokens(x)
 
 
 class TinyVit(nn.Module):

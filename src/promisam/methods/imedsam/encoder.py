@@ -95,8 +95,8 @@ class AdaptedEncoder:
                     tokens = tokens + adapter.heard(stream)
                 yield tokens, stream
             if down is not None:
-                tokens = _through(down, tokens)
-                stream = None if stream is None else _through(down, stream)
+                tokens = down.of_tokens(tokens)
+                stream = None if stream is None else down.of_tokens(stream)
                 yield tokens, stream
 
     @contextmanager
@@ -134,7 +134,3 @@ def query_and_value_rows(attention: Attention | BiasedAttention) -> tuple[Tensor
     else:
         by_part = numbers.view(3, width)
     return by_part[0].clone(), by_part[2].clone()
-
-
-def _through(down: Downsample, tokens: Float[Tensor, "b h w c"]) -> Float[Tensor, "b y x d"]:
-    return down(tokens.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # type: ignore[no-any-return]

@@ -15,7 +15,7 @@ from promisam.core.errors import WeightsError
 from promisam.methods.promise2d.cross_points import CrossPoints
 from promisam.methods.promise2d.pattern_shift import PatternShift
 from promisam.methods.promise2d.resnet_points import ResnetPoints
-from promisam.sam.architecture import build, infer, seems
+from promisam.sam.architecture import build, faults_of, infer, seems
 
 Mode = Literal["apm", "ips", "apm+ips"]
 OfficialForm = Literal["resnet", "cross"]
@@ -154,11 +154,7 @@ def _compare(found: list[str], expected: list[str]) -> None:
     has, wants = set(found), set(expected)
     missing = [name for name in expected if name not in has and not name.endswith(_COUNTER)]
     superfluous = [name for name in found if name not in wants]
-    faults = [
-        f"{len(names)} tensors {kind} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
-        for kind, names in (("missing", missing), ("too many", superfluous))
-        if names
-    ]
+    faults = faults_of({"tensors missing": missing, "tensors too many": superfluous})
     if faults:
         raise WeightsError(
             f"a checkpoint of ProMISe-2D with {' and '.join(faults)}",

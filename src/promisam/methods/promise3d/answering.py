@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -60,8 +61,7 @@ class Explorer:
                 continue
             seen.append(origin)
             points, kinds = self._inside(origin, clicks, labels, carried)
-            probability = self.answer(_three(origin), points - origin, kinds)
-            merged.add(origin, probability)
+            probability = self._asked(merged, origin, points, kinds)
             todo.extend(self._beyond(origin, probability > 0.5, points[kinds == 1] - origin))
         return merged.mean()
 
@@ -70,15 +70,24 @@ class Explorer:
         whole = np.rint(clicks[labels == 1]).astype(np.int64)
         origin = self._origin((whole.max(0) + whole.min(0)) // 2)
         merged = _Merged(self.shape, self.side)
-        merged.add(origin, self.answer(_three(origin), clicks - origin, labels))
+        self._asked(merged, origin, clicks, labels)
         return merged.mean()
 
     def everywhere(self, clicks: Float[np.ndarray, "n 3"], labels: Int64[np.ndarray, " n"]) -> Float32[np.ndarray, "z y x"]:
         """Cubes all over the volume, half a side apart; each is told of all clicks, wherever they are."""
         merged = _Merged(self.shape, self.side)
-        for origin in _lattice(self.shape, self.side):
-            merged.add(np.array(origin), self.answer(origin, clicks - np.array(origin), labels))
+        for origin in itertools.product(*(_line(n, self.side) for n in self.shape)):
+            self._asked(merged, np.array(origin), clicks, labels)
         return merged.mean()
+
+    def _asked(
+        self, merged: _Merged, origin: Int64[np.ndarray, "3"], clicks: np.ndarray, labels: np.ndarray
+    ) -> Float32[np.ndarray, "d h w"]:
+        """What is said in one cube, put where it belongs."""
+        z, y, x = (int(n) for n in origin)
+        probability = self.answer((z, y, x), clicks - origin, labels)
+        merged.add(origin, probability)
+        return probability
 
     def _origin(self, middle: Sequence[float] | np.ndarray) -> Int64[np.ndarray, "3"]:
         return np.rint(np.asarray(middle, np.float64)).astype(np.int64) - self.side // 2
@@ -149,24 +158,12 @@ class _Merged:
         return self.total
 
 
-def _three(origin: Int64[np.ndarray, "3"]) -> Origin:
-    z, y, x = (int(n) for n in origin)
-    return z, y, x
-
-
-def _lattice(shape: Sequence[int], side: int) -> Iterator[Origin]:
-    """Origins half a side apart, the last ones at the end of the volume; of one that is shorter than a cube, in its middle."""
-    lines = []
-    for n in shape:
-        if n <= side:
-            lines.append([(n - side) // 2])
-        else:
-            steps = -(-(n - side) // max(1, side // 2))
-            lines.append([round(i * (n - side) / steps) for i in range(steps + 1)])
-    for z in lines[0]:
-        for y in lines[1]:
-            for x in lines[2]:
-                yield z, y, x
+def _line(n: int, side: int) -> list[int]:
+    """First samples of cubes along an axis, half a side apart, the last at its end; one in the middle where it is shorter."""
+    if n <= side:
+        return [(n - side) // 2]
+    steps = -(-(n - side) // max(1, side // 2))
+    return [round(i * (n - side) / steps) for i in range(steps + 1)]
 
 
 def logits_of(probability: Float32[np.ndarray, "*grid"]) -> Float32[np.ndarray, "*grid"]:

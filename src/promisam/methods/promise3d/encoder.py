@@ -7,6 +7,8 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor, nn
 
+LEVELS = 4  # features of a cube
+
 
 @runtime_checkable
 class CubeEncoder(Protocol):
@@ -25,6 +27,11 @@ class CubeEncoder(Protocol):
     def features(self, cubes: Float[Tensor, "b 1 d h w"]) -> list[Float[Tensor, "b c x y z"]]:
         """Four features, shallow to deep, with axes (h, w, d)."""
         ...
+
+
+def quarters(blocks: int) -> list[int]:
+    """Numbers of the blocks behind which features are taken: a quarter, a half, three quarters and all of them are done."""
+    return [-(-blocks * part // LEVELS) - 1 for part in range(1, LEVELS + 1)]
 
 
 class VolumeNeck(nn.Module):

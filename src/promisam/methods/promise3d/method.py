@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -126,20 +127,14 @@ class Promise3d:
             InvalidImage: for more than one channel.
         """
         check_ndim(self, image.grid)
-        working = Working.of(image.grid, self.config.spacing, released=self.config.official)
+        working = self._working(image.grid)
         return EncodedVolume(image.grid, working, working.pixels(image.pixels, Intensity.of(self.network.intensity)))
 
     @torch.no_grad()
     def decode(self, encoded: EncodedVolume, prompts: Prompts) -> Scores:
         """Scores of the clicked object on the volume's own grid."""
         self.check(encoded.grid, prompts)
-
-        def answer(
-            origin: Origin, points: Float[np.ndarray, "n 3"], labels: Int64[np.ndarray, " n"]
-        ) -> Float32[np.ndarray, "d h w"]:
-            return self._answer(encoded, origin, points, labels)
-
-        explorer = Explorer(encoded.working.shape, self.config.patch, self.config.cubes, answer)
+        explorer = Explorer(encoded.working.shape, self.config.patch, self.config.cubes, partial(self._answer, encoded))
         clicks, labels = encoded.working.there(prompts.points_zyx), prompts.labels.astype(np.int64)
         look = explorer.everywhere if self.config.view == "volume" else explorer.around
         probability = (explorer.at_middle if self.config.official else look)(clicks, labels)
@@ -164,7 +159,7 @@ class Promise3d:
 
     def recall(self, grid: Grid, kept: Arrays) -> EncodedVolume:
         """What `encode` answers, from what `precompute` kept."""
-        return EncodedVolume(grid, Working.of(grid, self.config.spacing, released=self.config.official), kept["volume"])
+        return EncodedVolume(grid, self._working(grid), kept["volume"])
 
     def sample(self, kept: Arrays, generator: torch.Generator) -> dict[str, Tensor]:
         """A cube, clicks in it and the clicked object."""
@@ -181,7 +176,9 @@ class Promise3d:
         masks = [(name, labelled.truth.mask(label)) for label, name in enumerate(self.classes, 1)]
         return [random_points(m, labelled.image.grid, 1, generator, target=name) for name, m in masks if m.any()]
 
-    def _answer(self, encoded: EncodedVolume, origin: Origin, points: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    def _answer(
+        self, encoded: EncodedVolume, origin: Origin, points: Float[np.ndarray, "n 3"], labels: Int64[np.ndarray, " n"]
+    ) -> Float32[np.ndarray, "d h w"]:
         """Probabilities in one cube."""
         device = device_of(self.sam)
         cube = encoded.cube(origin, self.config.patch).to(device)
@@ -193,6 +190,9 @@ class Promise3d:
             given = torch.from_numpy(points).float().to(device)[None], torch.from_numpy(labels).to(device)[None]
             logits = self.network.reply(seen, *given, self._maps(*given))
         return logits.float().softmax(1)[0, 1].cpu().numpy()
+
+    def _working(self, grid: Grid) -> Working:
+        return Working.of(grid, self.config.spacing, released=self.config.official)
 
     def _maps(self, points: Float[Tensor, "b n 3"], labels: Int64[Tensor, "b n"]) -> Float[Tensor, "b 2 d h w"] | None:
         return click_maps(points, labels, self.config.patch) if self.config.click_map else None

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from promisam.core.errors import WeightsError
 from promisam.methods.promise3d.volume import Intensity
-from promisam.sam.architecture import seems
+from promisam.sam.architecture import faults_of, seems
 
 Data = Literal["colon", "pancreas", "lits", "kits"]
 # In Hounsfield units; no file holds them.
@@ -124,11 +124,7 @@ def _check(theirs: Iterable[str], sam: Mapping[str, Tensor]) -> None:
     inner = [f"blocks.{i}.{name}" for i in range(max(blocks) + 1) for name in (*layers, "attn.rel_pos_h", "attn.rel_pos_w")]
     wanted = ["pos_embed", "patch_embed.proj.weight", "patch_embed.proj.bias", *inner]
     missing = [_ENCODER + name for name in wanted if f"image_encoder.{name}" not in sam]
-    faults = [
-        f"{len(names)} tensors {kind} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
-        for kind, names in (("missing", missing), ("too many", strange))
-        if names
-    ]
+    faults = faults_of({"tensors missing": missing, "tensors too many": strange})
     if faults:
         raise WeightsError(
             f"a checkpoint of ProMISe-3D with {' and '.join(faults)}",

@@ -18,10 +18,9 @@ from torch.utils.checkpoint import checkpoint
 from promisam.adapters import VolumeAdapter
 from promisam.core.errors import InvalidConfig
 from promisam.methods.promise3d.config import Config
-from promisam.methods.promise3d.encoder import VolumeNeck
+from promisam.methods.promise3d.encoder import VolumeNeck, quarters
 from promisam.sam.tinyvit import TinyVit
 
-_LEVELS = 4
 _GAIN = 0.02  # of the adapters' first weights, so that training begins with the features that the SAM has learned
 _RANGE = 2.5  # standardised intensities from -2.5 to 2.5, about 99 % of an object's, become what SAM takes for black to white
 
@@ -67,9 +66,7 @@ class VolumeTinyVit:
             (block, stage.downsample if block is stage.blocks[-1] else None) for stage in late for block in stage.blocks
         ]
         widths = [block.attn.qkv.in_features for block, _ in self._steps]
-        levels = min(_LEVELS, len(widths))
-        self._taps = [round((i + 1) * len(widths) / levels) - 1 for i in range(levels)]
-        self._taps = [self._taps[0]] * (_LEVELS - levels) + self._taps
+        self._taps = quarters(len(widths))
         out = [w if down is None else down.conv3.c.out_channels for w, (_, down) in zip(widths, self._steps, strict=True)]
         self.channels = config.neck
         self.learned = Learned(config, self.grid, widths, [out[tap] for tap in self._taps])
@@ -108,7 +105,7 @@ class VolumeTinyVit:
         if self.config.adapters == 2:
             tokens = self.learned.back[number](tokens)
         if down is not None:
-            tokens = _stacked(down(_slices(tokens).permute(0, 3, 1, 2)).permute(0, 2, 3, 1), len(tokens))
+            tokens = _stacked(down.of_tokens(_slices(tokens)), len(tokens))
         return tokens
 
 

@@ -18,12 +18,11 @@ from promisam.adapters import VolumeAdapter
 from promisam.core.errors import InvalidConfig
 from promisam.methods.promise3d.attention import Windows, attend, windows
 from promisam.methods.promise3d.config import Config
-from promisam.methods.promise3d.encoder import VolumeNeck
+from promisam.methods.promise3d.encoder import LEVELS, VolumeNeck, quarters
 from promisam.methods.promise3d.patches import embed_cubes
 from promisam.sam.vit import Block, VisionTransformer
 
 _ROWS, _ROWS_CUDA = 1024, 65536  # tokens that attention or an MLP takes at a time at rest: enough for full speed
-_FEATURES = 4
 
 
 class LearnedBlock(nn.Module):
@@ -48,7 +47,7 @@ class LearnedParts(nn.Module):
         self.slice_embed = nn.Conv1d(width, width, patch, stride=patch, groups=width)
         self.depth_embed = nn.Parameter(torch.ones(grid, width))
         self.blocks = nn.ModuleList(LearnedBlock(block, config) for block in encoder.blocks if isinstance(block, Block))
-        self.necks = nn.ModuleList(VolumeNeck(width, config.neck) for _ in range(_FEATURES))
+        self.necks = nn.ModuleList(VolumeNeck(width, config.neck) for _ in range(LEVELS))
 
 
 class VolumeVit:
@@ -81,14 +80,14 @@ class VolumeVit:
 
     def features(self, cubes: Float[Tensor, "b 1 d h w"]) -> list[Float[Tensor, "b c x y z"]]:
         """Four features with axes (h, w, d), after a quarter, a half, three quarters and all of the blocks."""
-        tokens, depth, found = self.embed(cubes), len(self._pairs), []
-        due = [-(-depth * part // _FEATURES) for part in range(1, _FEATURES + 1)]
-        for number in range(depth):
+        tokens, found = self.embed(cubes), []
+        due = quarters(len(self._pairs))
+        for number in range(len(self._pairs)):
             if self.config.checkpointing and torch.is_grad_enabled():
                 tokens = checkpoint(self.block, number, tokens, use_reentrant=False, preserve_rng_state=False)
             else:
                 tokens = self.block(number, tokens)
-            found += [neck(tokens).float() for neck, last in zip(self._necks, due, strict=True) if last == number + 1]
+            found += [neck(tokens).float() for neck, last in zip(self._necks, due, strict=True) if last == number]
         return found
 
     def embed(self, cubes: Float[Tensor, "b 1 d h w"]) -> Float[Tensor, "b x y z c"]:
