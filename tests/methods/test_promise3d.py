@@ -106,11 +106,15 @@ def test_one_cube_lies_around_the_click_in_the_patient():
 def test_the_release_looks_at_one_cube_however_far_its_clicks_are_apart():
     image = scan(grid=Grid((20, 20, 60), np.eye(4))).image
     prompts = click(image, 10, 10, 10).click((10.0, 10.0, 50.0))
-    answered = {mode: np.argwhere(logits(made(mode=mode, cubes=2), image, prompts) > FLOOR) for mode in ("paper", "official")}
+    methods = {"paper": made(cubes=2), "official": made(mode="official")}
+    answered = {mode: np.argwhere(logits(method, image, prompts) > FLOOR) for mode, method in methods.items()}
     assert answered["official"].min(0).tolist() == [2, 2, 22]
     assert answered["official"].max(0).tolist() == [17, 17, 37]
     for end in (10, 50):
         assert (answered["paper"] == [10, 10, end]).all(1).any()
+    for ignored in ({"cubes": 2}, {"view": "volume", "click_map": True}):
+        with pytest.raises(ValueError, match="looks at one cube"):
+            made(mode="official", **ignored)
 
 
 @both
@@ -125,12 +129,12 @@ def test_what_lies_beyond_the_cube_changes_nothing(encoder):
 
 @both
 def test_the_whole_volume_is_seen_where_that_is_asked(encoder):
-    method, image = made(encoder, click_map=True, view="volume"), scan(grid=Grid((9, 50, 9), np.eye(4))).image
+    method, image = made(encoder, click_map=True, view="volume", cubes=4), scan(grid=Grid((9, 50, 9), np.eye(4))).image
     encoded = method.encode(image)
     near, far = (method.decode(encoded, click(image, 4, y, 4)).logits[0] for y in (2, 47))
     assert (near > FLOOR).all()
     assert np.abs(near - far)[:, [0, -1]].max() > 0.1
-    assert len(encoded.seen) <= 4  # cubes that are remembered
+    assert len(encoded.seen) == 4  # of six cubes, those that are remembered
 
 
 def test_relative_intensities_have_no_scale():
@@ -199,7 +203,7 @@ def test_further_clicks_need_no_encoder(encoder, kind, maps, monkeypatch):
 
 @both
 def test_forgotten_cubes_are_encoded_again(encoder):
-    method, image = made(encoder, click_map=True, view="volume"), scan(grid=Grid((9, 50, 9), np.eye(4))).image
+    method, image = made(encoder, click_map=True, view="volume", cubes=4), scan(grid=Grid((9, 50, 9), np.eye(4))).image
     encoded = method.encode(image)
     first, _, again = (method.decode(encoded, click(image, 4, y, 4)).logits for y in (2, 47, 2))
     assert np.array_equal(first, again)
@@ -305,7 +309,7 @@ def test_cubes_of_a_batch_are_strangers(encoder):
 def test_saved_and_opened_it_answers_the_same(mode, tmp_path):
     torch.save(tiny().state_dict(), tmp_path / "sam.pth")
     source = Source(tmp_path / "sam.pth", "cpu", "sam_vit_b", 80)
-    method, header = create("promise3d", TWO, source, {**SMALL, "mode": mode, "cubes": 3})
+    method, header = create("promise3d", TWO, source, {**SMALL, "mode": mode, "cubes": {"paper": 3, "official": 1}[mode]})
     randomise(method.network)
     method.measure(examples([3, 4]))
     method.network.eval()

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 import tiny_sam
+from command_line import promisam
 from promisam import load
 from promisam.core import Task
 from promisam.core.errors import WeightsError
@@ -139,7 +140,7 @@ def test_names_and_shapes_of_the_real_release(shared):
         )
         for name, size in keys[key]["shapes"].items()
     }
-    sam, own = split_official(state)
+    sam, own = split_official(state, "colon")
     assert options_of(own) == {k: v for k, v in Config(mode="official").model_dump().items() if k in options_of(own)}
     with torch.device("meta"):
         encoder = VisionTransformer(VitShape(1024, 768, 12, 12, (2, 5, 8, 11), 16, 14, 3072, 256))
@@ -156,7 +157,7 @@ def test_names_and_shapes_of_the_real_release(shared):
 def test_a_factor_of_relative_positions_is_dealt_with(content):
     state = flat(content)
     doubled = {**state, "encoder_dict.blocks.1.attn.lr": torch.tensor(2.0)}
-    for plain, other in zip(split_official(state), split_official(doubled), strict=True):
+    for plain, other in zip(*(split_official(one, "colon") for one in (state, doubled)), strict=True):
         for name, value in plain.items():
             factor = 2 if "blocks.1." in name and "rel_pos" in name else 1
             assert torch.equal(other[name], factor * value), name
@@ -165,14 +166,14 @@ def test_a_factor_of_relative_positions_is_dealt_with(content):
 def test_refusals(content):
     state = flat(content)
     with pytest.raises(WeightsError, match=r"a SAM with parts missing.*encoder_dict"):
-        split_official(tiny_sam.tiny().state_dict())
+        split_official(tiny_sam.tiny().state_dict(), "colon")
     with pytest.raises(WeightsError, match="feature_dict"):
-        split_official({n: v for n, v in state.items() if not n.startswith("feature_dict")})
+        split_official({n: v for n, v in state.items() if not n.startswith("feature_dict")}, "colon")
     cut = {n: v for n, v in state.items() if n != "encoder_dict.blocks.1.mlp.lin1.bias"}
     with pytest.raises(WeightsError, match=r"1 tensors missing \(encoder_dict.blocks.1.mlp.lin1.bias\)"):
-        split_official(cut)
+        split_official(cut, "colon")
     with pytest.raises(WeightsError, match=r"1 tensors too many \(decoder_dict.strange\)"):
-        split_official({**state, "decoder_dict.strange": torch.zeros(2)})
+        split_official({**state, "decoder_dict.strange": torch.zeros(2)}, "colon")
 
 
 @pytest.mark.parametrize("same", [True, False])
@@ -187,10 +188,10 @@ def test_a_released_file_becomes_a_run(tmp_path, released, network, same):
     source = Source(path, "cpu", "sam_vit_b")
     if not same:
         with pytest.raises(WeightsError, match="fingerprint"):
-            import_released("promise3d", released, tmp_path / "run", ("tumour",), source)
+            import_released("promise3d", released, tmp_path / "run", ("tumour",), source, "lits")
         assert not (tmp_path / "run").exists()
         return
-    header = import_released("promise3d", released, tmp_path / "run", ("tumour",), source)
+    header = import_released("promise3d", released, tmp_path / "run", ("tumour",), source, "lits")
     assert header.options["mode"] == "official"
     assert not (tmp_path / "run" / "sam.safetensors").exists()
     method = load(method=tmp_path / "run", device="cpu")
@@ -198,9 +199,23 @@ def test_a_released_file_becomes_a_run(tmp_path, released, network, same):
     assert method.classes == ("tumour",)
     found, wanted = method.network.state_dict(), network.state_dict()
     assert all(torch.equal(found[name], value) for name, value in wanted.items() if name != "intensity")
+    assert torch.equal(found["intensity"], INTENSITIES["lits"].tensor())
     direct = Promise3d(tiny_sam.tiny(), Config(**OPTIONS), Task(("tumour",), 3, 1, (1.0,) * 3, (16,) * 3))
     direct.network.load_state_dict(found)
     cubes, points = torch.randn(1, 1, 16, 16, 16), torch.full((1, 1, 3), 8.0)
     with torch.no_grad():
         answers = [m.network(m._encoding, cubes, points, torch.ones(1, 1, dtype=torch.int64)) for m in (method, direct)]
     assert torch.equal(*answers)
+
+
+def test_which_data_a_file_was_trained_on_is_asked_for(capsys, tmp_path, released):
+    words = ["import", "promise3d", released, "-o", tmp_path / "run"]
+    for more, given in (([], "alone"), (["--trained-on", "liver"], "trained on liver")):
+        done = promisam(capsys, *words, *more)
+        assert done.status == 2
+        assert given in done.err
+        assert "colon, pancreas, lits, kits" in done.err
+    done = promisam(capsys, "import", "imedsam", released, "-o", tmp_path / "run", "--trained-on", "colon")
+    assert done.status == 2
+    assert "its file tells all" in done.err
+    assert not (tmp_path / "run").exists()

@@ -53,7 +53,7 @@ def released(golden):
 @pytest.fixture(scope="module")
 def made(released):
     """The encoder and the network, filled through the conversion of released files."""
-    sam, own = split_official(released)
+    sam, own = split_official(released, "colon")
     with torch.device("meta"):
         frozen = VisionTransformer(VIT_B)
     untold = {n: torch.zeros(p.shape) for n, p in frozen.state_dict().items() if f"image_encoder.{n}" not in sam}

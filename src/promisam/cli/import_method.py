@@ -16,6 +16,9 @@ def import_method(
     weights: Annotated[
         str | None, typer.Option(metavar="NAME|FILE", help="The SAM in the file, or the one it began with. Default: found.")
     ] = None,
+    trained_on: Annotated[
+        str | None, typer.Option(metavar="SET", help="For promise3d, whose files do not tell: colon, pancreas, lits or kits.")
+    ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Never touch the network.")] = False,
 ) -> None:
     """Turn the weights that a method's authors released into a checkpoint that every command takes.
@@ -24,7 +27,8 @@ def import_method(
     """
     from promisam import store
 
-    header = store.import_released(method, file, out, tuple(name or ("object",)), store.Source(weights, "cpu", offline=offline))
+    source = store.Source(weights, "cpu", offline=offline)
+    header = store.import_released(method, file, out, tuple(name or ("object",)), source, trained_on)
     options = ", ".join(f"{key}={header.options[key]}" for key in ("mode", "form", "points") if key in header.options)
     sam = "no SAM" if header.backbone is None else f"on {header.backbone.name}"
     typer.echo(f"{out}: {method} ({options}), {sam}")

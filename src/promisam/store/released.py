@@ -26,7 +26,12 @@ _PARTS = ("image_encoder.", "prompt_encoder.", "mask_decoder.")
 
 
 def import_released(
-    method: str, file: Path, out: Path, classes: Sequence[str] = ("object",), source: Source | None = None
+    method: str,
+    file: Path,
+    out: Path,
+    classes: Sequence[str] = ("object",),
+    source: Source | None = None,
+    trained_on: str | None = None,
 ) -> Header:
     """Turn a released file into a folder that is used like a run.
 
@@ -40,12 +45,14 @@ def import_released(
         out: the folder to write.
         classes: what it segments.
         source: of the SAM, if it is known where that is.
+        trained_on: the data set that it was trained on, for a method whose files differ by it and do not tell.
 
     Returns:
         What the new checkpoint says of itself.
 
     Raises:
-        InvalidConfig: for a method without released weights, or classes that do not fit them.
+        InvalidConfig: for a method without released weights, classes that do not fit them, or a data set that is missing,
+            unknown, or that the method has no use for.
         WeightsError: for a file that is not the method's, or a `source` with another SAM, naming both fingerprints.
         UnwritableOutput: when the folder holds something already.
     """
@@ -57,7 +64,7 @@ def import_released(
         )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UnwritableOutput(f"{out}, in which there is something", expected="a new folder", do="Choose another name.")
-    found: Released = released(read_state(file))
+    found: Released = released(read_state(file), *_data(method, getattr(kind, "releases", ()), trained_on))
     known = zoo.entry(found.like)
     traits = Traits(found.like, known.scaling, known.prompts, multimask=known.multimask)
     sam = sam_from_state(_whole(found, source), traits)
@@ -73,6 +80,21 @@ def import_released(
     header = Header(method, options.model_dump(mode="json"), task, backbone, __version__, facts)
     write_checkpoint(out / MODEL, trained.network, header)
     return header
+
+
+def _data(method: str, known: Sequence[str], given: str | None) -> list[str]:
+    """What `released` asks for beside the file."""
+    if not known and given is not None:
+        raise InvalidConfig(
+            f"--trained-on {given} for the method {method}", expected="nothing: its file tells all", do="Leave it out."
+        )
+    if known and given not in known:
+        raise InvalidConfig(
+            f"a file of the method {method}" + (" alone" if given is None else f" trained on {given}"),
+            expected=f"to be told which data set it was trained on, as no file says: {', '.join(known)}",
+            do=f"Pass --trained-on {known[0]}, or whichever it was.",
+        )
+    return [] if given is None else [given]
 
 
 def _whole(found: Released, source: Source | None) -> dict[str, torch.Tensor]:

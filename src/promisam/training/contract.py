@@ -138,6 +138,9 @@ class FewShot(Segmenter, Protocol):
 class Released:
     """What a method's authors released: the answer of a method's `released(state)`, for the methods that have one.
 
+    Where the file alone does not tell how to answer, the method names the data sets of its `releases`, and the one that the
+    file was trained on is a second argument.
+
     Attributes:
         sam: the tensors of the SAM in the file, under Meta's names. Where its image encoder, its prompt encoder or its mask
             decoder is missing, all that the file leaves out is that of `like`.

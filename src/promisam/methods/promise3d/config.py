@@ -12,7 +12,8 @@ class Config(BaseModel):
 
     Attributes:
         mode: "paper" as published, its defects mended; "official" as released: the back adapters' outputs count twice, the
-            boundary term looks at both channels and at the cube's faces, negatives are drawn anywhere, no click has a label.
+            boundary term looks at both channels and at the cube's faces, negatives are drawn anywhere, no click has a label,
+            one cube is looked at.
         spacing: millimetres between samples, along each axis, of the volume that the network sees.
         patch: samples along a side of the cube that the network sees at once: 128 as published.
         enlargement: how many pixels of SAM's input one sample becomes along each axis: 4 as published.
@@ -42,7 +43,8 @@ class Config(BaseModel):
             of a class holds the word left or right.
         view: where an object is looked for: in "cubes" around the clicks and on from there wherever it leaves one, or in the
             whole "volume", in overlapping cubes that all see the clicks as maps (ours; needs click_map).
-        cubes: at most so many are looked at for one object; 1 as published.
+        cubes: at most so many are looked at for one object; 1 as published. As many stay encoded for further clicks, each in
+            0.2 GB at the published sizes.
         precision: of the image encoder when a volume is answered.
         checkpointing: whether training computes each block twice to keep less of it in memory.
     """
@@ -82,6 +84,8 @@ class Config(BaseModel):
     def _seen_from_afar(self) -> Config:
         if self.view == "volume" and not self.click_map:
             raise ValueError("view=volume needs click_map=true, which shows the clicks to cubes that hold none")
+        if self.official and (self.view != "cubes" or self.cubes not in (1, type(self).model_fields["cubes"].default)):
+            raise ValueError("mode=official looks at one cube: leave view and cubes out")
         return self
 
     @property

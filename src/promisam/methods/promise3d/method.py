@@ -19,7 +19,7 @@ from promisam.methods.promise3d.config import Config
 from promisam.methods.promise3d.encoder import CubeEncoder
 from promisam.methods.promise3d.losses import click_loss
 from promisam.methods.promise3d.network import Network, Seen
-from promisam.methods.promise3d.official import options_of, split_official
+from promisam.methods.promise3d.official import INTENSITIES, Data, options_of, split_official
 from promisam.methods.promise3d.samples import Sampler, click_maps
 from promisam.methods.promise3d.tinyvit import VolumeTinyVit
 from promisam.methods.promise3d.vit import VolumeVit
@@ -32,8 +32,6 @@ from promisam.spatial.patches import centres, cut
 from promisam.spatial.users import random_points
 from promisam.training.contract import Arrays, Released
 from promisam.training.recipe import Recipe
-
-_REMEMBERED = 4  # cubes of a volume that further clicks find encoded: 0.7 GB at the published sizes
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +63,7 @@ class Promise3d:
 
     ndim = 3
     automatic = False
+    releases: ClassVar[tuple[str, ...]] = tuple(INTENSITIES)
     variants = 1
     accepts: frozenset[PromptKind] = frozenset(("points",))
     recipe: ClassVar[Recipe] = Recipe(epochs=200, batch=1, learning_rate=4e-4, weight_decay=0.0, clip=1.0)
@@ -82,9 +81,9 @@ class Promise3d:
             self._sampler = Sampler(self.config, task)
 
     @classmethod
-    def released(cls, state: Mapping[str, Tensor]) -> Released:
-        """A file of the authors, answered as they do, with the intensities of their colon data: no file tells its own."""
-        sam, own = split_official(state)
+    def released(cls, state: Mapping[str, Tensor], trained_on: Data) -> Released:
+        """A file of the authors, answered as they do. No file tells the scale of its intensities: the data set does."""
+        sam, own = split_official(state, trained_on)
         return Released(sam, own, options_of(own))
 
     @property
@@ -185,7 +184,7 @@ class Promise3d:
         with encoder_precision(self.sam, self.config.precision):
             seen = encoded.seen.pop(origin, None) or self.network.look(self._encoding.features(cube), cube)
             encoded.seen[origin] = seen
-            for oldest in list(encoded.seen)[:-_REMEMBERED]:
+            for oldest in list(encoded.seen)[: -self.config.cubes]:
                 del encoded.seen[oldest]
             given = torch.from_numpy(points).float().to(device)[None], torch.from_numpy(labels).to(device)[None]
             logits = self.network.reply(seen, *given, self._maps(*given))

@@ -49,7 +49,7 @@ _OWN = (  # patterns of whole names and ours
 )
 
 
-def split_official(state: Mapping[str, Tensor], data: Data = "colon") -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def split_official(state: Mapping[str, Tensor], data: Data) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """A released checkpoint as tensors of the SAM, under Meta's names, and those of our network.
 
     Of the SAM it holds the image encoder, without its neck and without its norms, which the release trains. Tables of relative
