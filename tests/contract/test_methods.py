@@ -130,6 +130,11 @@ ALTERNATIVES = {
     "parts": [1],
     "agreement": [1.0],
     "evidence": [5.0],
+    "rounds": [1],
+    "boxes": [0.0],
+    "feedback": [1.0],
+    "retained": [0.0],
+    "quality": [0.0],
 }
 # The same where the name means something else to one method, or not all that its type lists can be had everywhere.
 OWN_ALTERNATIVES = {

@@ -2,6 +2,7 @@
 
 METHODS: dict[str, str] = {
     "imedsam": "promisam.methods.imedsam:IMedSam",
+    "interactive": "promisam.methods.interactive:Interactive",
     "plain_sam": "promisam.methods.plain_sam:PlainSam",
     "promise2d": "promisam.methods.promise2d:ProMISe2D",
     "promise3d": "promisam.methods.promise3d:Promise3d",

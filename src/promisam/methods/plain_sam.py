@@ -6,18 +6,12 @@ from a SAM and the `Config` of its module.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
-import torch
-from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict
-from torch import Tensor
 
 from promisam.core import Grid, Image, PromptKind, Prompts, Scores, Window, check_ndim, check_prompts
-from promisam.sam.frame import Frame
+from promisam.sam.asking import EncodedPicture, Multimask, answer, embed
 from promisam.sam.model import Sam
-from promisam.sam.picture import encoder_precision, framed, prompt_tensors, weights_advice
+from promisam.sam.picture import Precision, weights_advice
 
 
 class Config(BaseModel):
@@ -33,17 +27,8 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     window: str = "auto"
-    multimask: Literal["auto", "always", "never"] = "auto"
-    precision: Literal["float32", "bfloat16"] = "float32"
-
-
-@dataclass(frozen=True, eq=False)
-class EncodedPicture:
-    """A picture's embedding and how the picture sits in the model's frame."""
-
-    grid: Grid
-    frame: Frame
-    embedding: Float[Tensor, "1 c h w"]
+    multimask: Multimask = "auto"
+    precision: Precision = "float32"
 
 
 class PlainSam:
@@ -72,16 +57,11 @@ class PlainSam:
         """Refuse prompts off the image and kinds that the weights never learned, naming weights that did."""
         check_prompts(self.accepts, grid, prompts, weights_advice(self.sam, prompts))
 
-    @torch.inference_mode()
     def encode(self, image: Image) -> EncodedPicture:
         """The image encoder's embedding of one picture."""
         check_ndim(self, image.grid)
-        frame, pixels = framed(self.sam, self.prepare(image))
-        with encoder_precision(self.sam, self.config.precision):
-            embedding = self.sam.image_encoder(pixels)
-        return EncodedPicture(image.grid, frame, embedding.float())
+        return embed(self.sam, self.prepare(image), self.config.precision)
 
-    @torch.inference_mode()
     def decode(self, encoded: EncodedPicture, prompts: Prompts) -> Scores:
         """The mask that the prompts ask for.
 
@@ -89,12 +69,4 @@ class PlainSam:
             UnsupportedPrompt: for a kind of prompt that the weights never learned.
         """
         self.check(encoded.grid, prompts)
-        logits, quality = self.sam.decode(encoded.embedding, **prompt_tensors(self.sam, encoded.frame, prompts))
-        best = self._choose(quality[0], prompts)
-        restored = encoded.frame.restore(logits[:, best : best + 1])[0]
-        return Scores(restored.float().cpu().numpy(), encoded.grid, (float(quality[0, best]),))
-
-    def _choose(self, quality: Float[Tensor, " k"], prompts: Prompts) -> int:
-        lone_click = prompts.kinds == {"points"} and len(prompts.points_zyx) == 1
-        several = {"always": True, "never": False, "auto": lone_click}[self.config.multimask] and len(quality) > 1
-        return 1 + int(quality[1:].argmax()) if several else 0
+        return answer(self.sam, encoded, prompts, self.config.multimask)
