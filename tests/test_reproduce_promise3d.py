@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from command_line import promisam
 from data_maker import OBLIQUE, volume
@@ -23,6 +24,7 @@ from promisam.reproduce.values import Facts
 from promisam.runs.log import Log
 from promisam.store import check_options
 from promisam.training.recipe import Recipe
+from tiny_sam import tiny
 
 PAPER = {  # table 2: Dice, surface Dice
     "msd-colon": {
@@ -106,6 +108,23 @@ def results(out):
 
 def reproduced(capsys, name, data, out, *more):
     return promisam(capsys, "reproduce", "promise3d", name, data, "-o", out, *more)
+
+
+def test_the_real_method_from_the_folder_to_the_table(capsys, tmp_path):
+    """On a SAM of a few thousand weights, in sizes for tests."""
+    data, out, sam = colon(tmp_path / "colon"), tmp_path / "out", tmp_path / "sam.pth"
+    split(data, "colon", test=(4,))
+    torch.save(tiny().state_dict(), sam)
+    small = {"epochs": 1, "validate_every": 1, "preview_every": 0, "patch": 16, "neck": 16, "decoder": 8, "prompt_mlp": 16}
+    sets = [word for name, value in {**small, "spacing": 2, "cubes": 2}.items() for word in ("--set", f"{name}={value}")]
+    stood = ["--weights", sam, "--like", "sam_vit_b", "--side", "80", "--keep", tmp_path / "kept", "--device", "cpu"]
+    done = reproduced(capsys, "msd-colon", data, out, *stood, "--draws", "2", *sets)
+    assert done.status == 0, done.text
+    rows = results(out)["rows"]
+    assert {row["prompt"] for row in rows} >= {"inside:1", "inside:10", "inside:5"}
+    assert all(row["cases"] == 1 and 0 <= row["dice"]["mean"] <= 1 for row in rows), rows
+    scan = data / "imagesTr/colon_004.nii.gz"
+    assert promisam(capsys, "segment", scan, "--method", out / "run", "--point", "9,9,4", "-o", out / "mask.nii.gz").status == 0
 
 
 def test_colon_from_the_folder_to_the_table(capsys, tmp_path, words):

@@ -91,13 +91,13 @@ class MaskDecoder(nn.Module):
         masks = self.mask_tokens.weight[None] if token_shift is None else self.mask_tokens.weight + token_shift
         own = torch.cat([self.iou_token.weight.expand(len(masks), 1, -1), masks], 1)
         tokens = torch.cat([own.expand(b, -1, -1), sparse], 1)
-        image = (embedding + dense).flatten(2).transpose(1, 2)
+        image = (embedding + dense).flatten(2).transpose(1, 2).contiguous()  # five products follow
         tokens, image = self.transformer(tokens, image, positions.flatten(2).transpose(1, 2).expand(b, -1, -1))
         return tokens, image.transpose(1, 2).unflatten(2, (h, w))
 
     def upscale(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d y x"]:
         """The image's features at four times the resolution."""
-        return self.output_upscaling(features)  # type: ignore[no-any-return]
+        return self.output_upscaling(features.contiguous())  # type: ignore[no-any-return]
 
     def masks(
         self, tokens: Float[Tensor, "b n c"], features: Float[Tensor, "b c h w"]
