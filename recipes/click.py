@@ -1,16 +1,17 @@
 """The weights `promisam-click`: LiteMedSAM's decoder taught clicks, from open images to the file in the package.
 
     python recipes/click.py prepare --work FOLDER [--data ../shared/data]     # pictures and objects to learn from
-    python recipes/click.py train --work FOLDER [--minutes 60]                # one fit; continues where it stopped
+    python recipes/click.py train --work FOLDER                               # one fit; continues where it stopped
     python recipes/click.py export --work FOLDER -o promisam_click.safetensors
 
-`prepare` takes pictures of open licences alone: open sets of medical images, and pictures inside installed wheels. Their objects
-are true masks where there are any, and LiteMedSAM's own answers to random boxes, of which those are kept that it is sure of, that
-hardly move with the threshold, and that it gives again when it is asked by their own box. From a labelled set only the cases that
-`LEARNED` names are taken; the others, and all other sets, are left for evaluation. `sources.csv` says what went in.
+`prepare` takes pictures of open licences alone: open sets of medical images, and pictures inside installed wheels. Their
+objects are true masks where there are any, and LiteMedSAM's own answers to random boxes, of which those are kept that it is
+sure of, that hardly move with the threshold, and that it gives again when it is asked by their own box. From a labelled set
+only the cases that `LEARNED` names are taken; the others, and all other sets, are left for evaluation. `sources.csv` says what
+went in.
 
-`train` is `promisam fit interactive` on LiteMedSAM; every command that it runs is printed. `export` keeps prompt encoder and mask
-decoder in half precision.
+`train` is `promisam fit interactive` on LiteMedSAM; every command that it runs is printed. `export` keeps prompt encoder and
+mask decoder in half precision.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ import json
 import shlex
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +39,6 @@ from promisam.core import Grid, Image, Window
 from promisam.io import read, read_segmentation
 from promisam.methods.plain_sam import PlainSam
 from promisam.sam.asking import embed
-from promisam.training.checkpoint import MODEL, read_header, read_into
 
 LONGEST = 512  # pixels along a picture's longer side, twice LiteMedSAM's frame
 SMALLEST = 40  # pixels of an object in a frame of 256 x 256
@@ -55,16 +56,15 @@ WHEELS = {
     "skimage": {
         "data/astronaut.png": "public domain (NASA)",
         "data/camera.png": "CC0",
-        "data/cell.png": "public domain",
+        "data/cell.png": "CC0",
         "data/chelsea.png": "CC0",
         "data/coffee.png": "CC0",
         "data/coins.png": "no known copyright restrictions (Brooklyn Museum)",
         "data/hubble_deep_field.jpg": "public domain (NASA)",
         "data/ihc.png": "no known copyright restrictions",
-        "data/microaneurysms.png": "no known copyright restrictions",
-        "data/moon.png": "public domain (NASA)",
+        "data/microaneurysms.png": "CC0",
         "data/retina.jpg": "CC0",
-        "data/rocket.jpg": "public domain (NASA)",
+        "data/rocket.jpg": "public domain (SpaceX)",
     },
     "pydicom": {"data/test_files/CT_small.dcm": "MIT"},
     "nibabel": {"tests/data/anatomical.nii": "PDDL"},
@@ -75,7 +75,7 @@ LEARNED = {
     "dsb2018": 30,
     "chase_db1": 28,
     "isic2017_full": 2,
-    "msd_hippocampus": 36,
+    "msd_hippocampus": 12,
     "sts_mr": 5,
     "sts_pet": 4,
     "pyradiomics_brain": 1,
@@ -130,7 +130,7 @@ def prepare(given: argparse.Namespace) -> None:
     for source in (*labelled(given.data), *in_wheels()):
         picture = folder / f"{source.name}.png"
         Picture.fromarray(source.pixels).save(picture)
-        chance = np.random.default_rng(len(rows))
+        chance = np.random.default_rng(zlib.crc32(source.name.encode()))
         true = [] if source.truth is None else objects_of(source.truth)
         own = [] if source.origin in TRUE_ALONE else own_objects(method, source.pixels, chance)
         kinds = {"true": layered(true), "own": layered(own)}
@@ -201,13 +201,8 @@ def in_wheels() -> Iterator[Source]:
             image = read(folder / file)
             name = f"{package}_{Path(file).stem}"
             if image.grid.ndim == 3 and image.pixels.shape[1] > 1:
-                yield from slices(
-                    name,
-                    name,
-                    package,
-                    image,
-                    np.ones(image.grid.shape, np.uint8) * 0 + (image.pixels[0] > image.pixels[0].mean()),
-                )
+                everywhere = np.ones(image.grid.shape, np.uint8)
+                yield from (replace(one, truth=None) for one in slices(name, name, package, image, everywhere))
                 continue
             values = Window.parse("auto").apply(image).pixels
             pixels, _ = shrunk(values if image.grid.ndim == 2 else values[:, 0], None)
@@ -314,12 +309,11 @@ def layered(objects: list[np.ndarray]) -> list[np.ndarray]:
     layers: list[np.ndarray] = []
     for one in objects:
         grown = ndimage.binary_dilation(one, np.ones((3, 3), bool))
-        for layer in layers:
-            if not (layer & grown).any():
-                layer |= one
-                break
-        else:
+        free = next((layer for layer in layers if not (layer & grown).any()), None)
+        if free is None:
             layers.append(one.copy())
+        else:
+            free |= one
     return layers
 
 
@@ -341,9 +335,10 @@ def train(given: argparse.Namespace) -> None:
         "variants": "2",
         "precision": "bfloat16",
         "mixed_precision": "bf16",
-        "batch": "8",
-        "epochs": "12",
-        "validate_every": "3",
+        "rounds": "2",
+        "batch": "4",
+        "epochs": "5",
+        "validate_every": "1",
         "learning_rate": "2e-4",
         "preview_every": "0",
     } | dict(text.split("=", 1) for text in given.set)
