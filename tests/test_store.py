@@ -10,6 +10,7 @@ import torch
 from promisam import load
 from promisam.core.errors import InvalidConfig, WeightsError
 from promisam.methods.plain_sam import PlainSam
+from promisam.sam.model import fingerprint
 from promisam.spatial.slices import SliceWise
 from promisam.store import choose_device
 from promisam.zoo import Cache
@@ -48,6 +49,15 @@ def test_weights_are_converted_once_and_read_from_there(cache, monkeypatch):
 def test_a_file_of_the_cache_by_its_path(cache):
     path = cache.folder("litemedsam") / "lite_medsam.pth"
     assert same_weights(load(path, cache=cache, device="cpu"), load(cache=cache, device="cpu", offline=True))
+
+
+def test_weights_in_the_package_are_a_decoder_on_that_encoder(cache):
+    click, base = (load(name, cache=cache, device="cpu", offline=True).sam for name in ("promisam-click", "litemedsam"))
+    assert (click.traits.name, click.traits.multimask) == ("promisam-click", True)
+    assert click.traits.prompts == {"points", "box", "mask"}
+    assert fingerprint(click.image_encoder) == fingerprint(base.image_encoder)
+    assert fingerprint(click.mask_decoder) != fingerprint(base.mask_decoder)
+    assert {value.dtype for value in click.parameters()} == {torch.float32}
 
 
 def test_volumes_get_the_wrapper_and_pictures_do_not(cache):

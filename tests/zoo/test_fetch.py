@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -254,3 +255,24 @@ def test_the_released_weights_can_be_fetched(litemedsam: Path, tmp_path: Path) -
     (tmp_path / "litemedsam").mkdir()
     shutil.copy(litemedsam, tmp_path / "litemedsam" / litemedsam.name)
     assert get("litemedsam", seeded, offline=True).parent == tmp_path / "litemedsam"
+
+
+def test_weights_in_the_package_complete_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a network, as long as these are there; and again when the file in the cache is not the package's."""
+    inside = resources.files("promisam.zoo") / "promisam_click.safetensors"
+    known = CATALOGUE["promisam-click"]
+    assert hashlib.sha256(inside.read_bytes()).hexdigest() == known.sha256
+    assert len(inside.read_bytes()) == known.size <= 10_000_000
+    cache = Cache(tmp_path / "cache")
+    with pytest.raises(DownloadFailed, match="litemedsam is absent"):
+        get("promisam-click", cache, offline=True)
+    monkeypatch.setitem(CATALOGUE, "litemedsam", replace(CATALOGUE["litemedsam"], sha256=hashlib.sha256(b"base").hexdigest()))
+    cache.folder("litemedsam").mkdir(parents=True)
+    (cache.folder("litemedsam") / CATALOGUE["litemedsam"].file).write_bytes(b"base")
+    for _ in range(2):
+        file = get("promisam-click", cache, offline=True)
+        assert file.read_bytes() == inside.read_bytes()
+        record = cache.record("promisam-click")
+        assert record is not None
+        assert record.origin.startswith("promisam ")
+        file.write_bytes(b"older")

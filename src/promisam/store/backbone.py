@@ -50,6 +50,9 @@ def load_sam(resolved: zoo.Resolved, cache: zoo.Cache, side: int | None = None) 
     entry = resolved.entry
     traits = Traits(resolved.name, entry.scaling, entry.prompts, resolved.sha256, entry.multimask)
     state = _state(resolved, cache)
+    if isinstance(entry.source, zoo.Packaged):  # in half precision, and without an image encoder
+        below = _state(zoo.resolve(entry.source.base, cache, offline=True), cache)
+        state = {**below, **{name: value.float() for name, value in state.items()}}
     _check_family(infer(state), entry)
     return sam_from_state(state, traits, side)
 

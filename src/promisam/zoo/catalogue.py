@@ -45,7 +45,18 @@ class Manual:
     pages: tuple[str, ...]
 
 
-Source = Url | Wheel | Manual
+@dataclass(frozen=True)
+class Packaged:
+    """A file inside this package with a SAM's prompt encoder and mask decoder; the image encoder is another entry's.
+
+    Attributes:
+        base: name of that entry.
+    """
+
+    base: str
+
+
+Source = Url | Wheel | Manual | Packaged
 
 
 @dataclass(frozen=True)
@@ -136,6 +147,19 @@ CATALOGUE: dict[str, Entry] = {
             licence="Apache-2.0",
             note="Small and quick; medical images of every kind; boxes only.",
             multimask=False,
+        ),
+        Entry(
+            name="promisam-click",
+            file="promisam_click.safetensors",
+            sha256="06883da177c97b06cbf33b02fc8356231708ec57a3f88e4436fc7fac66d3fe28",
+            size=8_146_696,
+            source=Packaged("litemedsam"),
+            prompts=_EVERY,
+            scaling="unit",
+            side=256,
+            family="tinyvit",
+            licence="Apache-2.0",
+            note="LiteMedSAM's image encoder with a decoder of ours that learned clicks; see docs/models/promisam-click.md.",
         ),
         Entry(
             name="medsam_vit_b",

