@@ -142,9 +142,14 @@ OWN_ALTERNATIVES = {
     "Promise3d": {"patch": [24], "window": [4]},
 }
 # Options without which another one is refused.
-NEEDED = {("Promise3d", "view"): {"click_map": True}}
-# Sizes for tests.
+NEEDED = {
+    ("Promise3d", "view"): {"click_map": True},
+    ("Promise3d", "mode"): {"cubes": 1},
+    ("Interactive", "feedback"): {"rounds": 2},
+}
+# Sizes for tests. Interactive: no corrections, which lie elsewhere as soon as a mask differs by a pixel.
 QUICK = {
+    "Interactive": {"rounds": 0},
     "SamMPA": {"side": 32, "members": 1, "steps": 30},
     "UNet": {"patch": (16, 16, 16)},  # smaller than the volume
     "Promise3d": {"patch": 16, "window": 2, "neck": 16, "decoder": 8, "prompt_mlp": 16, "cubes": 4},

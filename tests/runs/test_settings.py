@@ -116,7 +116,7 @@ def test_impossible_values_are_refused_in_plain_words(kind, wrong, said):
         ("epoch", "Did you mean epochs?"),
         ("qqq", "Check the spelling."),
         ("mode", "mode is an option of imedsam, promise2d and promise3d."),
-        ("multimask", "multimask is an option of plain_sam."),
+        ("multimask", "multimask is an option of interactive and plain_sam."),
     ],
 )
 def test_an_unknown_name_gets_the_nearest_or_its_owner(name, said):
