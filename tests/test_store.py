@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 
+import numpy as np
 import pytest
 import torch
 
-from promisam import load
+from promisam import Grid, Image, Prompts, load
 from promisam.core.errors import InvalidConfig, WeightsError
 from promisam.methods.plain_sam import PlainSam
 from promisam.sam.model import fingerprint
@@ -32,7 +33,7 @@ def same_weights(one, other):
 
 
 def test_weights_are_converted_once_and_read_from_there(cache, monkeypatch):
-    first = load(cache=cache, device="cpu", offline=True)
+    first = load("litemedsam", cache=cache, device="cpu", offline=True)
     converted = cache.converted("litemedsam")
     assert converted.is_file()
 
@@ -40,7 +41,7 @@ def test_weights_are_converted_once_and_read_from_there(cache, monkeypatch):
         raise AssertionError("the original was opened again")
 
     monkeypatch.setattr(torch, "load", forbidden)
-    second = load(cache=cache, device="cpu", offline=True)
+    second = load("litemedsam", cache=cache, device="cpu", offline=True)
     assert same_weights(first, second)
     assert second.sam.traits.name == "litemedsam"
     assert second.sam.traits.prompts == {"box"}
@@ -48,7 +49,7 @@ def test_weights_are_converted_once_and_read_from_there(cache, monkeypatch):
 
 def test_a_file_of_the_cache_by_its_path(cache):
     path = cache.folder("litemedsam") / "lite_medsam.pth"
-    assert same_weights(load(path, cache=cache, device="cpu"), load(cache=cache, device="cpu", offline=True))
+    assert same_weights(load(path, cache=cache, device="cpu"), load("litemedsam", cache=cache, device="cpu", offline=True))
 
 
 def test_weights_in_the_package_are_a_decoder_on_that_encoder(cache):
@@ -58,6 +59,22 @@ def test_weights_in_the_package_are_a_decoder_on_that_encoder(cache):
     assert fingerprint(click.image_encoder) == fingerprint(base.image_encoder)
     assert fingerprint(click.mask_decoder) != fingerprint(base.mask_decoder)
     assert {value.dtype for value in click.parameters()} == {torch.float32}
+
+
+def test_boxes_alone_are_answered_by_the_default_as_by_the_weights_below_it(cache):
+    default, base = load(cache=cache, device="cpu", offline=True), load("litemedsam", cache=cache, device="cpu", offline=True)
+    assert default.sam.traits.name == "promisam-click"
+    image = Image(np.random.default_rng(0).integers(0, 255, (3, 40, 60)).astype(np.uint8), Grid.of_picture((40, 60)))
+    boxed = Prompts(image.grid).with_box((5, 5), (30, 50))
+    ours, theirs = (predict_scores(method, image, boxed) for method in (default, base))
+    assert np.array_equal(ours.logits, theirs.logits)
+    assert ours.quality == theirs.quality
+    clicked = boxed.click((10, 10))
+    assert not np.array_equal(predict_scores(default, image, clicked).logits, ours.logits)
+
+
+def predict_scores(method, image, prompts):
+    return method.decode(method.encode(image), prompts)
 
 
 def test_volumes_get_the_wrapper_and_pictures_do_not(cache):

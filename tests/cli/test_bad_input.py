@@ -152,9 +152,10 @@ def test_prompts_and_options(capsys, words, saying):
 
 
 def test_a_click_in_a_volume_is_refused_before_any_work(capsys):
-    segment("volume.nii.gz", "--point", "5,6,40", capsys=capsys, saying=("never learned", "promisam-click"))
+    boxes_only = ("--weights", "litemedsam")
+    segment("volume.nii.gz", "--point", "5,6,40", *boxes_only, capsys=capsys, saying=("never learned", "promisam-click"))
     words = ("--box", "2,3,40,20,30,40", "--point", "5,6,60")
-    segment("volume.nii.gz", *words, capsys=capsys, saying="never learned")
+    segment("volume.nii.gz", *words, *boxes_only, capsys=capsys, saying="never learned")
 
 
 def test_a_volume_mask_into_a_picture(capsys):

@@ -59,7 +59,7 @@ def test_a_photograph_from_a_box(capsys, tmp_path):
     assert (label["value"], label["value_in_file"], label["unit"]) == (1, 255, "px")
     assert label["volume"] == np.count_nonzero(mask)
     assert 0.8 < label["predicted_quality"] <= 1
-    assert report["weights"]["name"] == "litemedsam"
+    assert report["weights"]["name"] == "promisam-click"
     assert len(report["weights"]["sha256"]) == 64
     assert report["window"] == {"low": 0.0, "high": 255.0, "how": "8-bit"}
     assert set(report["seconds"]) == {"read", "load", "encode", "decode", "write"}
@@ -183,8 +183,18 @@ def test_existing_files_are_kept_unless_told_otherwise(capsys):
     assert Pillow.open("retina_mask.png").size == (1411, 1411)
 
 
+def test_a_click_is_answered_by_default(capsys):
+    segment(RETINA, "--point", "220,650", "-o", "disc.png", capsys=capsys)
+    clicked = np.asarray(Pillow.open("disc.png")) > 0
+    segment(RETINA, "--box", DISC, "-o", "boxed.png", capsys=capsys)
+    boxed = np.asarray(Pillow.open("boxed.png")) > 0
+    assert clicked[650, 220]
+    assert 0 < clicked.mean() < 0.5
+    assert np.count_nonzero(clicked & boxed) > 0.5 * np.count_nonzero(boxed)
+
+
 def test_a_click_is_refused_by_weights_that_know_boxes_only(capsys, tmp_path):
-    status, _, err = call("segment", RETINA, "--point", "220,650", "--offline", capsys=capsys)
+    status, _, err = call("segment", RETINA, "--point", "220,650", "--weights", "litemedsam", "--offline", capsys=capsys)
     assert status == 2
     assert "litemedsam never learned" in err
     assert "promisam-click" in err

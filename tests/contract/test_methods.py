@@ -133,7 +133,7 @@ ALTERNATIVES = {
     "rounds": [1],
     "boxes": [0.0],
     "feedback": [1.0],
-    "retained": [0.0],
+    "box_answers": ["learned"],
     "quality": [0.0],
 }
 # The same where the name means something else to one method, or not all that its type lists can be had everywhere.
@@ -146,8 +146,10 @@ NEEDED = {
     ("Promise3d", "view"): {"click_map": True},
     ("Promise3d", "mode"): {"cubes": 1},
     ("Interactive", "feedback"): {"rounds": 2},
+    ("Interactive", "boxes"): {"box_answers": "learned"},
+    ("Interactive", "box_jitter"): {"box_answers": "learned"},
 }
-# Sizes for tests. Interactive: no corrections, which lie elsewhere as soon as a mask differs by a pixel.
+# Sizes for tests. Interactive: clicks alone and no corrections, which lie elsewhere as soon as a mask differs by a pixel.
 QUICK = {
     "Interactive": {"rounds": 0},
     "SamMPA": {"side": 32, "members": 1, "steps": 30},

@@ -225,7 +225,7 @@ def test_a_batch_of_images_with_a_prompt_each_is_one_by_one(sam):
     logits, quality = sam.decode(batch, **given)
     for i in range(3):
         one = sam.decode(batch[i : i + 1], **{name: value[i : i + 1] for name, value in given.items()})
-        assert torch.allclose(logits[i], one[0][0], atol=2e-3)  # of about 6; batches of another size round differently
+        assert torch.allclose(logits[i], one[0][0], atol=5e-3)  # of about 6; batches of another size round differently
         assert torch.allclose(quality[i], one[1][0], atol=2e-3)
 
 
@@ -234,7 +234,7 @@ def test_a_batch_of_prompts_on_one_image_is_one_by_one(sam):
     logits, quality = sam.decode(embedding, **given)
     for i in range(4):
         one = sam.decode(embedding, **{name: value[i : i + 1] for name, value in given.items()})
-        assert torch.allclose(logits[i], one[0][0], atol=2e-3)  # of about 6; batches of another size round differently
+        assert torch.allclose(logits[i], one[0][0], atol=5e-3)  # of about 6; batches of another size round differently
         assert torch.allclose(quality[i], one[1][0], atol=2e-3)
 
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from promisam.core.errors import WeightsError
-from promisam.zoo import CATALOGUE, DEFAULT, Manual, Packaged, Url, Wheel, by_sha256, entry, in_words, that_learned
+from promisam.zoo import BACKBONE, CATALOGUE, DEFAULT, Manual, Packaged, Url, Wheel, by_sha256, entry, in_words, that_learned
 
 # name, file, SHA-256, bytes: as their publishers give them
 PUBLISHED = [
@@ -29,7 +29,7 @@ def test_published_files_are_listed_exactly(name: str, file: str, digest: str, s
 def test_catalogue_holds_these_seven_and_the_default() -> None:
     assert set(CATALOGUE) == {"medsam_vit_b", "promisam-click", *(row[0] for row in PUBLISHED)}
     assert all(name == found.name for name, found in CATALOGUE.items())
-    assert DEFAULT == "litemedsam"
+    assert (DEFAULT, BACKBONE) == ("promisam-click", "litemedsam")
 
 
 def test_medsam_has_no_published_digest_and_is_fetched_by_hand() -> None:

@@ -33,7 +33,7 @@ def segment(
     world: Annotated[bool, typer.Option("--world", help="Coordinates are patient millimetres (LPS+), not voxels.")] = False,
     label: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Name of the object; once for each box.")] = None,
     weights: Annotated[
-        str | None, typer.Option(metavar="NAME|FILE", help="See `promisam weights list`. Default: litemedsam, or the run's.")
+        str | None, typer.Option(metavar="NAME|FILE", help="`promisam weights list`. Default: promisam-click, or the run's.")
     ] = None,
     like: Annotated[str | None, typer.Option(metavar="NAME", help="The known weights that a FILE was trained like.")] = None,
     method: Annotated[str, typer.Option(metavar="NAME", help="A method, package.module:Class, or a run folder.")] = "plain_sam",

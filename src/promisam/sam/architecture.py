@@ -11,7 +11,7 @@ from torch import Tensor
 
 from promisam.core.errors import InvalidConfig, WeightsError
 from promisam.sam.mask_decoder import DecoderShape, MaskDecoder
-from promisam.sam.model import Sam, Traits
+from promisam.sam.model import Answering, Sam, Traits
 from promisam.sam.prompt_encoder import PromptEncoder, PromptShape
 from promisam.sam.tinyvit import TinyVit, TinyVitShape
 from promisam.sam.vit import VisionTransformer, VitShape
@@ -19,15 +19,17 @@ from promisam.sam.vit import VisionTransformer, VitShape
 # What no tensor shows: released SAMs have 8 heads in the decoder; TinyViT's frame goes with its stem.
 DECODER_HEADS = 8
 TINYVIT_SIDES = {1: 256, 4: 1024}
+FOR_BOXES = "for_boxes."  # before the names of what answers boxes alone
 
 
 @dataclass(frozen=True)
 class SamShape:
-    """All sizes of a SAM."""
+    """All sizes of a SAM, and whether a second prompt encoder and mask decoder of the same sizes answer boxes alone."""
 
     image: VitShape | TinyVitShape
     prompt: PromptShape
     decoder: DecoderShape
+    for_boxes: bool = False
 
     def with_side(self, side: int) -> SamShape:
         """The same model for another frame.
@@ -46,7 +48,8 @@ class SamShape:
 def build(shape: SamShape, traits: Traits | None = None) -> Sam:
     """An untrained SAM of these sizes."""
     encoder = VisionTransformer(shape.image) if isinstance(shape.image, VitShape) else TinyVit(shape.image)
-    return Sam(encoder, PromptEncoder(shape.prompt), MaskDecoder(shape.decoder), traits)
+    boxes = Answering(PromptEncoder(shape.prompt), MaskDecoder(shape.decoder)) if shape.for_boxes else None
+    return Sam(encoder, PromptEncoder(shape.prompt), MaskDecoder(shape.decoder), traits, boxes)
 
 
 def infer(state: Mapping[str, Tensor], decoder_heads: int = DECODER_HEADS) -> SamShape:
@@ -73,6 +76,7 @@ def infer(state: Mapping[str, Tensor], decoder_heads: int = DECODER_HEADS) -> Sa
                 masks=state["mask_decoder.mask_tokens.weight"].shape[0],
                 quality_width=state["mask_decoder.iou_prediction_head.layers.0.weight"].shape[0],
             ),
+            for_boxes=any(name.startswith(FOR_BOXES) for name in state),
         )
     except (KeyError, IndexError, ZeroDivisionError) as error:
         raise WeightsError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -31,8 +32,19 @@ class ProjectedAttention(nn.Module):
             for projection, x in ((self.q_proj, q), (self.k_proj, k), (self.v_proj, v))
         )
         mask = None if seen is None else seen[:, None, None]
-        out = F.scaled_dot_product_attention(heads_q, heads_k, heads_v, attn_mask=mask)
+        learning = torch.is_grad_enabled() and heads_q.device.type == "cpu"
+        attend = _in_products if learning else F.scaled_dot_product_attention
+        out = attend(heads_q, heads_k, heads_v, mask)
         return self.out_proj(out.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+
+
+def _in_products(
+    q: Float[Tensor, "b h n d"], k: Float[Tensor, "b h m d"], v: Float[Tensor, "b h m d"], seen: Bool[Tensor, "b 1 1 m"] | None
+) -> Float[Tensor, "b h n d"]:
+    """Attention as two matrix products: few tokens look, or are looked at, and the fused CPU kernel is slow backwards."""
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+    shares = scores.softmax(-1) if seen is None else scores.masked_fill(~seen, -torch.inf).softmax(-1)
+    return torch.matmul(shares.to(v.dtype), v)
 
 
 class TokenMlp(nn.Module):

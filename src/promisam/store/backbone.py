@@ -12,7 +12,7 @@ import torch
 
 from promisam import zoo
 from promisam.core.errors import InvalidConfig, UnwritableOutput, WeightsError
-from promisam.sam.architecture import SamShape, infer
+from promisam.sam.architecture import FOR_BOXES, SamShape, infer
 from promisam.sam.checkpoint import read_state, sam_from_state, write_state
 from promisam.sam.model import Sam, Traits, fingerprint
 from promisam.sam.vit import VitShape
@@ -20,12 +20,13 @@ from promisam.training.checkpoint import Backbone
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Report = Callable[[int, int | None], None]
+_ANSWERING = ("prompt_encoder.", "mask_decoder.")
 VIT_WIDTHS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a SAM comes from and where it is to run; arguments as of `load`."""
+    """Where a SAM comes from and where it is to run; arguments as of `load`, but that no weights mean those to learn on."""
 
     weights: str | Path | None = None
     device: Device = "auto"
@@ -38,7 +39,7 @@ class Source:
     def sam(self) -> tuple[Sam, Backbone]:
         """The SAM and what a checkpoint says of it."""
         place = self.cache or zoo.Cache.default()
-        wanted = zoo.DEFAULT if self.weights is None else self.weights
+        wanted = zoo.BACKBONE if self.weights is None else self.weights
         resolved = zoo.resolve(wanted, place, like=self.like, offline=self.offline, report=self.report)
         sam = load_sam(resolved, place, self.side)
         name = resolved.name if self.like is None else str(Path(wanted).resolve())
@@ -52,7 +53,8 @@ def load_sam(resolved: zoo.Resolved, cache: zoo.Cache, side: int | None = None) 
     state = _state(resolved, cache)
     if isinstance(entry.source, zoo.Packaged):  # in half precision, and without an image encoder
         below = _state(zoo.resolve(entry.source.base, cache, offline=True), cache)
-        state = {**below, **{name: value.float() for name, value in state.items()}}
+        boxes = {f"{FOR_BOXES}{name}": value for name, value in below.items() if name.startswith(_ANSWERING)}
+        state = {**below, **boxes, **{name: value.float() for name, value in state.items()}}
     _check_family(infer(state), entry)
     return sam_from_state(state, traits, side)
 

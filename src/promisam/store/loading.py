@@ -31,7 +31,7 @@ def load(
     """A method on a SAM, ready to use.
 
     Args:
-        weights: a name (`promisam weights list`) or a file; None for the default, or those of a trained method.
+        weights: a name (`promisam weights list`) or a file; None for the default, or those that a trained method stands on.
         method: a name in `METHODS`, "package.module:Class", or a trained method: its run folder or checkpoint.
         ndim: of the images; 3 wraps a method of pictures as `SliceWise`.
         device: "auto" takes a GPU where there is one.
@@ -48,8 +48,8 @@ def load(
         InvalidConfig: for an unknown method, option or device, or a frame that the network cannot have.
         NotFitted: for a method that must be trained, or be given supports, first.
     """
-    source = Source(weights, device, like, side, offline, cache, report)
     trained = checkpoint_of(method)
+    source = Source(zoo.DEFAULT if weights is None and trained is None else weights, device, like, side, offline, cache, report)
     found: Segmenter
     if trained is not None:
         found = open_trained(trained, source, config or {})

@@ -2,6 +2,7 @@
 
 from promisam.zoo.cache import Cache
 from promisam.zoo.catalogue import (
+    BACKBONE,
     CATALOGUE,
     DEFAULT,
     Entry,
@@ -20,6 +21,7 @@ from promisam.zoo.imports import Resolved, import_file, path, resolve, verify
 from promisam.zoo.record import Record, Stamp
 
 __all__ = [
+    "BACKBONE",
     "CATALOGUE",
     "DEFAULT",
     "Cache",

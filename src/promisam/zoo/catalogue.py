@@ -129,7 +129,10 @@ _META = "https://dl.fbaipublicfiles.com/segment_anything/"
 _EVERY = frozenset[PromptKind](PROMPT_KINDS)
 _BOX = frozenset[PromptKind](("box",))
 
-DEFAULT = "litemedsam"
+DEFAULT = "promisam-click"
+"""What answers clicks, boxes and masks where no weights are named."""
+BACKBONE = "litemedsam"
+"""What methods that learn stand on where no weights are named; its image encoder is the default's too."""
 
 CATALOGUE: dict[str, Entry] = {
     e.name: e

@@ -21,9 +21,10 @@ class Config(BaseModel):
         objects: what a click asks for: the whole "class" in the image, or the connected "part" of it that was clicked.
         rounds: clicks on mistakes after the first prompt.
         boxes: share of samples that begin with a box in place of a click.
+        box_answers: what answers a box without clicks: the SAM below, as before ("kept"; a click that corrects it is still
+            learned), or what was trained ("learned").
         box_jitter: largest movement of a box's side as a fraction of its extent.
         feedback: share of corrections that see the last mask as well.
-        retained: weight of agreement with the frozen SAM where it is asked by the same box.
         quality: weight of the error of the predicted IoU.
         flips: axes along which variants are mirrored: letters of "xy", or "none"; "auto" takes both, but none as soon as the
             name of a class holds the word left or right.
@@ -39,12 +40,17 @@ class Config(BaseModel):
     objects: Literal["class", "part"] = "class"
     rounds: int = Field(3, ge=0)
     boxes: float = Field(0.4, ge=0, le=1)
+    box_answers: Literal["kept", "learned"] = "kept"
     box_jitter: float = Field(0.05, ge=0, le=0.5)
     feedback: float = Field(0.5, ge=0, le=1)
-    retained: float = Field(1.0, ge=0)
     quality: float = Field(1.0, ge=0)
     flips: str = Field("auto", pattern="^(auto|none|x?y?)$")
     variants: int = Field(3, ge=1)
     multimask: Multimask = "auto"
     window: str = "auto"
     precision: Precision = "float32"
+
+    @property
+    def boxed(self) -> float:
+        """Share of samples that begin with a box, of those from which something can be learned."""
+        return self.boxes if self.rounds or self.box_answers == "learned" else 0.0

@@ -9,8 +9,7 @@ from typing import ClassVar, cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from promisam.core import Grid, Image, Labelled, PromptKind, Prompts, Scores, Task, Window, check_ndim, check_prompts
@@ -22,7 +21,7 @@ from promisam.methods.interactive.samples import drawn
 from promisam.sam.asking import EncodedPicture, Multimask, answer, embed
 from promisam.sam.frame import Frame
 from promisam.sam.mask_decoder import MaskDecoder
-from promisam.sam.model import Sam, fingerprint
+from promisam.sam.model import Answering, Sam, fingerprint
 from promisam.sam.picture import device_of, encoder_precision, framed, frozen
 from promisam.sam.prompt_encoder import PromptEncoder
 from promisam.spatial.users import first_click
@@ -82,10 +81,12 @@ class Interactive:
             self._adapted = self._with(self._network)
 
     def _with(self, network: Network) -> Sam:
-        """A SAM with the frozen image encoder and the trained parts."""
+        """A SAM with the frozen image encoder and the trained parts; for boxes with what answered them before, if asked to."""
         several = self.config.trained != "points" and self.sam.mask_decoder.shape.masks > 1
-        traits = replace(self.sam.traits, prompts=_EVERY, multimask=several)
-        return Sam(cast("nn.Module", self.sam.image_encoder), network.prompt_encoder, network.mask_decoder, traits)
+        traits, boxes = replace(self.sam.traits, prompts=_EVERY, multimask=several), None
+        if self.config.box_answers == "kept":
+            boxes = self.sam.for_boxes or Answering(self.sam.prompt_encoder, self.sam.mask_decoder)
+        return Sam(cast("nn.Module", self.sam.image_encoder), network.prompt_encoder, network.mask_decoder, traits, boxes)
 
     @property
     def network(self) -> Network:
@@ -170,36 +171,33 @@ class Interactive:
         return None if found is None else {**found, "embedding": torch.from_numpy(kept["embedding"]).float()}
 
     def loss(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Means over the first answer and those to corrections; and how far answers to boxes went from the frozen SAM's."""
-        network, truth, embedding = self.network, batch["truth"], batch["embedding"]
+        """Means over all answers that learn: first ones, but for boxes that something else answers, and all to corrections."""
+        network, embedding = self.network, batch["embedding"]
         positions = network.prompt_encoder.dense_positions()
         talk = Conversation(batch, self.config, self._scale)
-        totals: dict[str, list[Tensor]] = {"bce": [], "dice": [], "quality": [], "retained": []}
+        losses: dict[str, list[Tensor]] = {"bce": [], "dice": [], "quality": []}
         for turn in range(self.config.rounds + 1):
-            sparse, dense = talk.encode(network.prompt_encoder)
-            logits, quality = network.mask_decoder.masks(*network.mask_decoder.attend(embedding, positions, sparse, dense))
-            ambiguous = ~talk.boxed & (turn == 0) & self.adapted.traits.multimask
+            given = talk.boxed if turn == 0 and self.adapted.for_boxes is not None else torch.zeros_like(talk.boxed)
+            sparse, dense = (told[~given] for told in talk.encode(network.prompt_encoder))
+            logits, quality = network.mask_decoder.masks(
+                *network.mask_decoder.attend(embedding[~given], positions, sparse, dense)
+            )
+            truth, ambiguous = batch["truth"][~given], (~talk.boxed & (turn == 0) & self.adapted.traits.multimask)[~given]
             entropy, dice = mask_loss(logits, truth)
-            totals["bce"].append(single_or_best(entropy, ambiguous).mean())
-            totals["dice"].append(single_or_best(dice, ambiguous).mean())
-            totals["quality"].append(quality_loss(quality, overlaps(logits, truth), ambiguous).mean())
-            if turn == 0 and self.config.retained:
-                totals["retained"].append(self._apart(logits[:, 0], embedding, talk).sum() / len(truth))
+            losses["bce"].append(single_or_best(entropy, ambiguous))
+            losses["dice"].append(single_or_best(dice, ambiguous))
+            losses["quality"].append(self.config.quality * quality_loss(quality, overlaps(logits, truth), ambiguous))
             if turn < self.config.rounds:
-                talk.correct(_chosen(logits.detach(), quality.detach(), ambiguous) > 0)
-        weights = {"quality": self.config.quality, "retained": self.config.retained}
-        return {name: weights.get(name, 1.0) * torch.stack(parts).mean() for name, parts in totals.items() if parts}
+                answers = torch.zeros_like(batch["truth"][:, 0], dtype=torch.bool)
+                answers[~given] = _chosen(logits.detach(), quality.detach(), ambiguous) > 0
+                answers[given] = self._to_boxes(embedding[given], talk.boxes_xyxy[given])
+                talk.correct(answers)
+        return {name: torch.cat(parts).mean() for name, parts in losses.items()}
 
-    def _apart(
-        self, logits: Float[Tensor, "b y x"], embedding: Float[Tensor, "b c h w"], talk: Conversation
-    ) -> Float[Tensor, " n"]:
-        """Cross-entropy to the frozen SAM's own answer, for the objects that were asked for by a box."""
-        if not talk.boxed.any():
-            return logits.new_zeros(0)
-        with torch.no_grad():
-            wanted = self.sam.decode(embedding[talk.boxed], boxes_xyxy=talk.boxes_xyxy[talk.boxed])[0][:, 0]
-        found = logits[talk.boxed].float()
-        return F.binary_cross_entropy_with_logits(found, wanted.float().sigmoid(), reduction="none").mean((1, 2))
+    @torch.no_grad()
+    def _to_boxes(self, embedding: Float[Tensor, "n c h w"], boxes_xyxy: Float[Tensor, "n 4"]) -> Bool[Tensor, "n y x"]:
+        """The masks that a person is shown who draws boxes."""
+        return self.adapted.decode(embedding, boxes_xyxy=boxes_xyxy)[0][:, 0] > 0
 
     def validation_prompts(self, labelled: Labelled, generator: np.random.Generator) -> list[Prompts]:
         """One click in the middle of each class that is there."""

@@ -52,7 +52,7 @@ def drawn(
     return {
         "truth": F.pad(truth, (0, cells - truth.shape[1], 0, cells - truth.shape[0]))[None],
         "extent": torch.tensor(mask.shape),
-        "boxed": torch.tensor(bool(chance.random() < config.boxes)),
+        "boxed": torch.tensor(bool(chance.random() < config.boxed)),
         "boxes_xyxy": to_frame(box, scale).flatten(),
         "points_xy": to_frame(click.points_zyx, scale),
         "seed": torch.tensor(seed),
