@@ -6,12 +6,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 PROJECT := pyproject.toml constraints.txt src/promisam/__init__.py
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check benchmark clean
+.PHONY: demo test check check-page page benchmark clean
 
 demo: $(VENV)/.installed  ## install, fetch the default weights, segment two real images
 	OMP_NUM_THREADS=2 $(BIN)/promisam demo -o demo-out
 
-test: $(VENV)/.installed-test check  ## all checks and tests
+test: $(VENV)/.installed-test check check-page  ## all checks and tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --durations=10
 
 check: $(VENV)/.installed-test  ## style, types, architecture
@@ -19,6 +19,13 @@ check: $(VENV)/.installed-test  ## style, types, architecture
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check-page:  ## the page's types and logic, where npm is at hand; the bundle itself is part of the package
+	if command -v npm > /dev/null; then cd web && npm ci --no-audit --no-fund --silent && npm run -s check && npm test --silent; \
+	else echo "no npm: the page's own tests are left out"; fi
+
+page:  ## build the page anew into the package
+	cd web && npm ci --no-audit --no-fund && npm run build
 
 benchmark: $(VENV)/.installed-test  ## speed, zero-shot accuracy, propagation, as recorded in benchmarks/results.md
 	$(BIN)/python benchmarks/speed.py
@@ -35,9 +42,9 @@ $(VENV)/.torch: constraints.txt
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.torch $(PROJECT)
-	$(PIP) install -c constraints.txt -e '.[dicom]'
+	$(PIP) install -c constraints.txt -e '.[dicom,web]'
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(PIP) install -c constraints.txt -e '.[dicom,register,test]'
+	$(PIP) install -c constraints.txt -e '.[dicom,register,web,test]'
 	touch $@

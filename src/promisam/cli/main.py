@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from promisam import __version__
+from promisam.cli.annotate import annotate
 from promisam.cli.benchmark import benchmark
 from promisam.cli.check_data import check_data
 from promisam.cli.demo import demo
@@ -34,6 +35,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(segment)
+app.command()(annotate)
 app.command()(info)
 app.command()(check_data)
 app.command()(select)

@@ -14,7 +14,7 @@ from promisam.io.preview import render, write_preview, write_rendered
 from promisam.io.prompt_file import NamedPrompts, aimed, read_prompts, write_prompts
 from promisam.io.reading import read, read_segmentation
 from promisam.io.split import Split, split_cases
-from promisam.io.writing import check_writable, mask_coding, write
+from promisam.io.writing import check_writable, mask_coding, mask_suffix, mask_suffixes, write
 
 __all__ = [
     "Case",
@@ -41,6 +41,8 @@ __all__ = [
     "fix",
     "folders_of",
     "mask_coding",
+    "mask_suffix",
+    "mask_suffixes",
     "open_examples",
     "read",
     "read_prompts",

@@ -12,10 +12,12 @@ from promisam.core.errors import UnwritableOutput
 from promisam.core.grid import Grid
 from promisam.core.segmentation import Segmentation
 from promisam.io.atomic import atomic_path, check_place, full_suffix
+from promisam.io.formats import BY_SUFFIX
 from promisam.io.reading import smallest
 
 _VOLUMES = (".nii", ".nii.gz", ".nrrd", ".mha")
 _PICTURES = (".png", ".tif", ".tiff", ".bmp")
+_KEPT = {".nii": ".nii.gz", ".nrrd": ".nrrd", ".nhdr": ".nrrd", ".mha": ".mha", ".mhd": ".mha"}  # image to mask
 _WRITABLE = "a name that ends in .nii.gz, .nii, .nrrd, .mha, .png, .tif, .bmp or .dcm"
 _REFUSED = {
     ".jpg": ("JPEG is lossy: it would change the labels", "Use .png."),
@@ -65,6 +67,21 @@ def mask_coding(path: str | Path, segmentation: Segmentation) -> dict[int, int]:
     if suffix in _PICTURES and set(segmentation.values) <= {1}:
         return {1: 255}
     return {value: value for value in segmentation.values}
+
+
+def mask_suffixes(image: Path) -> tuple[str, ...]:
+    """Of masks that may keep the geometry of an image that is not yet read."""
+    suffix = full_suffix(image) if image.is_file() else ""
+    return (".png", ".nii.gz") if _is_picture(image) else (_KEPT.get(suffix, ".nii.gz"),)
+
+
+def mask_suffix(image: Path, grid: Grid) -> str:
+    """Of a mask that keeps the geometry of this image."""
+    return mask_suffixes(image)[1 if _is_picture(image) and grid.ndim == 3 else 0]
+
+
+def _is_picture(image: Path) -> bool:
+    return BY_SUFFIX.get(full_suffix(image)) == "picture" and image.is_file()
 
 
 def _writer(path: Path, segmentation: Segmentation, source: Path | None, series: str | None = None) -> Callable[[Path], None]:

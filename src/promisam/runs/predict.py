@@ -11,16 +11,13 @@ import numpy as np
 
 from promisam.core import Explanation, Grid, Segmentation, Segmenter, answer, encode
 from promisam.core.errors import GeometryError, InvalidConfig, PromisamError, UnwritableOutput
-from promisam.io import Input, NamedPrompts, aimed, check_writable, folders_of, read_prompts, write
-from promisam.io.atomic import full_suffix
+from promisam.io import Input, NamedPrompts, aimed, check_writable, folders_of, mask_suffix, mask_suffixes, read_prompts, write
 from promisam.io.digest import file_digest
-from promisam.io.formats import BY_SUFFIX
 from promisam.runs.explained import BY_HAND, TABLE, write_explained, write_overview
 from promisam.runs.explaining import explainer
 from promisam.runs.predictions import REPORT, Book, Done, Maker
 from promisam.runs.seen import Marks
 
-_VOLUMES = {".nii": ".nii.gz", ".nrrd": ".nrrd", ".nhdr": ".nrrd", ".mha": ".mha", ".mhd": ".mha"}
 _AXES = {2: "picture", 3: "volume"}
 
 
@@ -169,7 +166,7 @@ class Work:
         """Segment one input, unless it is done."""
         begun = time.perf_counter()
         known = known_of(one, self.mark(one))
-        targets = [self.place.out / f"{one.name}{suffix}" for suffix in _suffixes(one.path)]
+        targets = [self.place.out / f"{one.name}{suffix}" for suffix in mask_suffixes(one.path)]
         there = next((target for target in targets if target.exists()), None)
         try:
             if there is not None and not self.place.overwrite:
@@ -192,7 +189,7 @@ class Work:
         """Write the mask of an image, and before it what explains it; the row says what the method thinks of it."""
         image = one.read()
         method = self._method(one, image.grid)
-        target = self.place.out / f"{one.name}{_suffix(one.path, image.grid)}"
+        target = self.place.out / f"{one.name}{mask_suffix(one.path, image.grid)}"
         self._check_inside(target)
         check_writable(target, image.grid, source=one.path)
         named = self._given(one, method, image.grid)
@@ -262,18 +259,3 @@ def _by_class(found: Segmentation, named: Sequence[NamedPrompts], classes: Seque
         return found
     labels = np.array([0, *(classes.index(one.name) + 1 for one in named)], np.min_scalar_type(len(classes)))
     return Segmentation(labels[found.labels], found.grid, dict(enumerate(classes, 1)))
-
-
-def _suffixes(image: Path) -> tuple[str, ...]:
-    """Of masks that may keep the geometry of an image that is not yet read."""
-    suffix = full_suffix(image) if image.is_file() else ""
-    return (".png", ".nii.gz") if _is_picture(image) else (_VOLUMES.get(suffix, ".nii.gz"),)
-
-
-def _suffix(image: Path, grid: Grid) -> str:
-    """Of a mask that keeps the geometry of this image."""
-    return _suffixes(image)[1 if _is_picture(image) and grid.ndim == 3 else 0]
-
-
-def _is_picture(image: Path) -> bool:
-    return BY_SUFFIX.get(full_suffix(image)) == "picture" and image.is_file()
