@@ -519,6 +519,8 @@ def test_training(server):
     assert server.client.delete("/m/train/").status_code == 404
     assert server.get("/train/?check_if_running=true").status_code == 404
     assert server.get("/train/").json()["status"] == "CANCELED"
+    assert server.client.post("/m/train/", json={}).status_code == 200
+    assert server.jobs.asked[-1] == ("learn", {"method": "promise2d"})
 
 
 # --- sessions -------------------------------------------------------------------------------------------------------------

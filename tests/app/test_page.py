@@ -28,7 +28,7 @@ FLAGS = [
     "--disable-sync",
 ]
 ARTEFACTS = Path(os.environ.get("PROMISAM_ARTEFACTS", "page-out"))
-PATIENCE = 90_000  # milliseconds, on a machine with other work
+PATIENCE = 180_000  # milliseconds, on a machine with other work
 
 pytestmark = [
     pytest.mark.weights,
@@ -40,7 +40,9 @@ pytestmark = [
 def images(tmp_path_factory, shared):
     folder = tmp_path_factory.mktemp("page") / "study"
     folder.mkdir()
-    shutil.copy(shared / "data/hc18/images" / sorted(p.name for p in (shared / "data/hc18/images").iterdir())[20], folder / "a_head.png")
+    shutil.copy(
+        shared / "data/hc18/images" / sorted(p.name for p in (shared / "data/hc18/images").iterdir())[20], folder / "a_head.png"
+    )
     shutil.copy(shared / "data/msd_hippocampus/hippocampus_003/image.nii.gz", folder / "b_brain.nii.gz")
     return folder
 
@@ -129,8 +131,9 @@ def seen(page):
 
 
 def opened(page, name):
-    page.get_by_test_id("images").get_by_text(name, exact=True).first.click()
     chosen = page.get_by_test_id("images").locator("[aria-selected=true]")
+    if name not in chosen.inner_text():
+        page.get_by_test_id("images").get_by_text(name, exact=True).first.click()
     waited(lambda: name in chosen.inner_text())
     ready(page)
 
@@ -208,21 +211,23 @@ def test_a_killed_server_loses_nothing_and_the_page_goes_on(browser, images, tmp
         ready(page)
         height, width = read(folder / "a_head.png").grid.shape
         click(page, [width // 2, height // 2])
-        drawn = seen(page)
+        beside = place(page, [width // 2 + 12, height // 2 + 12])
+        x, y = int(beside["x"]), int(beside["y"])
+        drawn = seen(page)[y - 2 : y + 3, x - 2 : x + 3]
         server.kill()
         server = Server(folder)
         page.goto(server.url)
         ready(page)
         page.wait_for_timeout(300)
-        assert np.abs(seen(page) - drawn).mean() < 2
+        assert np.abs(seen(page)[y - 2 : y + 3, x - 2 : x + 3] - drawn).max() <= 3
         revised(page, lambda: page.keyboard.press("Control+z"))
-        assert np.abs(seen(page) - drawn).mean() > 0.05
+        assert np.abs(seen(page)[y - 2 : y + 3, x - 2 : x + 3] - drawn).mean() > 5
         page.close()
     finally:
         server.kill()
 
 
-def waited(true, seconds=60):
+def waited(true, seconds=180):
     until = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < until

@@ -1,5 +1,6 @@
 import json
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from promisam.core.errors import (
 )
 from promisam.io import read, read_segmentation, write
 from promisam.session import Bench, Desk, Label, Project, Session, Taken
+from promisam.session.desk import SILENT
 from session.fake_segmenter import RADIUS, FakeSegmenter
 
 SHAPE = (60, 90)
@@ -473,6 +475,44 @@ def test_what_is_done_is_a_data_set_to_learn_from(work):
     assert [example.name for example in examples.examples] == ["case_0", "case_2"]
     assert examples.classes == ("object",)
     assert examples.examples[0].load().truth.mask(1).sum() == area_of_disc()
+
+
+def test_what_was_encoded_for_a_former_method_is_not_given_to_another(work):
+    work.session.click((30, 40))
+    other = FakeSegmenter()
+    work.bench.use(other, "other")
+    work.session.click((30, 50))
+    assert other.encoded == [SHAPE]
+    assert work.bench.name == "other"
+
+
+def test_who_left_or_was_silent_for_long_gives_way(work, monkeypatch):
+    other = work.another()
+    work.desk.leave(work.session)
+    other.open("case_0")
+    with pytest.raises(Taken):
+        work.session.open("case_0")
+    work.session.open("case_1")
+    clock = time.monotonic()
+    monkeypatch.setattr("promisam.session.desk.time.monotonic", lambda: clock + SILENT + 1)
+    work.desk.hear(work.session)
+    with pytest.raises(Taken):
+        other.open("case_1")
+    work.session.open("case_0")
+    assert other.name is None
+
+
+def test_names_with_commas_are_learned_from(tmp_path):
+    Picture.fromarray(np.full((*SHAPE, 3), 40, np.uint8)).save(tmp_path / "case, left.png")
+    work = Work(tmp_path)
+    work.session.open("case, left")
+    work.session.click((30, 40))
+    work.session.save()
+    table = work.project.own / "learn/dataset.csv"
+    work.project.table(table)
+    from promisam.io import open_examples
+
+    assert [example.name for example in open_examples(table).examples] == ["case, left"]
 
 
 def test_a_project_that_was_moved_goes_on(work, tmp_path_factory):

@@ -14,10 +14,11 @@ export class Refused extends Error {
 /** No answer arrived, so it is unknown whether the server has carried the request out. */
 export class Unreachable extends Error {}
 
+/** Begins with a capital, unless the first word is a name with digits or signs, and ends with a full stop. */
 export function sentence(text: string): string {
   const trimmed = text.trim();
-  const end = /[.!?]$/.test(trimmed) ? "" : ".";
-  return trimmed.charAt(0).toUpperCase() + trimmed.slice(1) + end;
+  const start = /^[a-z]+[,;:.!?]?(\s|$)/.test(trimmed) ? trimmed.charAt(0).toUpperCase() + trimmed.slice(1) : trimmed;
+  return /[.!?]$/.test(start) ? start : `${start}.`;
 }
 
 /** Turns the body of an error answer into a `Refused`; anything that is not the agreed shape still gives a readable sentence. */
@@ -122,8 +123,14 @@ export class Api {
     return this.json("POST", "/api/jobs", job);
   }
 
-  jobs(): Promise<Job[]> {
-    return this.json("GET", "/api/jobs");
+  /** With a session, the server hears that its page is still there. */
+  jobs(session = ""): Promise<Job[]> {
+    return this.json("GET", session ? `/api/jobs?session=${encodeURIComponent(session)}` : "/api/jobs");
+  }
+
+  /** Says that the page goes away, when nothing can be awaited any more. */
+  leave(id: string): void {
+    navigator.sendBeacon(`/api/sessions/${id}/leave?token=${encodeURIComponent(this.token)}`);
   }
 
   cancelJob(id: string): Promise<Job> {

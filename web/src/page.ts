@@ -335,9 +335,11 @@ async function jobEnded(job: Job): Promise<void> {
 async function beat(): Promise<never> {
   for (;;) {
     await new Promise((resolve) => setTimeout(resolve, running(store.state.jobs) ? 700 : 4000));
-    if (!document.hidden) await session.heartbeat();
+    await session.heartbeat();
   }
 }
+
+window.addEventListener("pagehide", () => session.goodbye());
 
 document.addEventListener("keydown", (event) => {
   if (event.defaultPrevented || document.querySelector("dialog[open]")) return;

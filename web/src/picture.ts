@@ -48,8 +48,8 @@ export class PictureViewer implements Viewer {
 
   range(): [number, number] {
     const [low, high] = this.view?.levels ?? [0, 255];
-    if (low >= 0 && high <= 255) return [0, 255];
-    return [low - (high - low) / 2, high + (high - low) / 2];
+    const [least, most] = this.view?.range ?? [low, high];
+    return [Math.min(low, least), Math.max(high, most)];
   }
 
   async levels(low: number, high: number): Promise<void> {

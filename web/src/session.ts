@@ -123,11 +123,16 @@ export class Session {
     return this.reconnecting;
   }
 
+  /** The page is closed or loaded again: others may have the image until it is heard of. */
+  goodbye(): void {
+    if (this.id) this.api.leave(this.id);
+  }
+
   /** Notices a lost server also while the user does nothing, and whether a job has gone on. */
   async heartbeat(): Promise<void> {
     if (this.reconnecting || !this.store.state.project) return;
     try {
-      const jobs = await this.api.jobs();
+      const jobs = await this.api.jobs(this.id);
       this.store.set({ jobs });
     } catch (problem) {
       if (problem instanceof Unreachable) await this.reconnect();
@@ -232,7 +237,7 @@ export class Session {
         if (problem.status === 404 && (await this.forgotten())) {
           next = await this.patiently(() => this.api.open(this.id, name, true));
         } else if (problem.status === 409) {
-          const take = await this.host.ask("This image is open elsewhere", "Another window works on it. If you take it over, that window can no longer change it.", "Take it over", "Leave it");
+          const take = await this.host.ask("This image is open elsewhere", "Another window has it, perhaps one that you closed. If you take it over, that window can no longer change it; nothing that was drawn is lost.", "Take it over", "Leave it");
           if (!take) {
             this.stay(view);
             return this.say("Choose another image in the list.");

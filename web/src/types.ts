@@ -65,6 +65,7 @@ export interface View {
   spacing: number[];
   unit: "mm" | "px";
   levels: [number, number];
+  range: [number, number];
   state: State;
   label: number;
   revision: number;

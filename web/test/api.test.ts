@@ -68,5 +68,7 @@ describe("refusals", () => {
   it("make sentences", () => {
     expect(sentence("5 images chosen")).toBe("5 images chosen.");
     expect(sentence("done!")).toBe("Done!");
+    expect(sentence("no image is left")).toBe("No image is left.");
+    expect(sentence("sam_mpa-1 learned from 2 images")).toBe("sam_mpa-1 learned from 2 images.");
   });
 });

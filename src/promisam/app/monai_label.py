@@ -54,6 +54,7 @@ def router(project: Project, bench: Bench, jobs: Jobs, *, limit: int = LIMIT) ->
         ("PUT", "/datastore/label", store.save_label),
         ("POST", "/activelearning/{strategy}", store.next_image),
         ("POST", "/train/{model}", protocol.train),
+        ("POST", "/train/", protocol.train_usual),
         ("GET", "/train/", protocol.training),
         ("DELETE", "/train/", protocol.stop_training),
         ("GET", "/logs/", protocol.logs),
@@ -135,6 +136,10 @@ class _Protocol:
     def train(self, model: str, said: Annotated[dict[str, Any] | None, Body()] = None) -> dict[str, object]:  # noqa: ARG002
         """Learn from what is done."""
         return _training(self.jobs.start("learn", method=model))
+
+    def train_usual(self, said: Annotated[dict[str, Any] | None, Body()] = None) -> dict[str, object]:  # noqa: ARG002
+        """Learn, when a client names no model, the first method that can: there is one training at a time."""
+        return _training(self.jobs.start("learn", method=learnable(self.project)[0]))
 
     def training(self, check_if_running: bool = False) -> dict[str, object]:
         """The latest training."""

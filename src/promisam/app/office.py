@@ -46,7 +46,16 @@ class Office:
             if number not in self._sessions:
                 raise Unknown("a session that has ended", expected="one of this server", do="Load the page again.")
             self._sessions.move_to_end(number)
+            self._desk.hear(self._sessions[number])
             return self._sessions[number]
+
+    def leave(self, number: str) -> None:
+        """A page was closed, or is loaded again: until it is heard of, others may take its image.
+
+        Raises:
+            Unknown: without such a session.
+        """
+        self._desk.leave(self.session(number))
 
     def close(self) -> None:
         """Everybody leaves; drafts stay."""

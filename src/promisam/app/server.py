@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -88,7 +88,7 @@ def create_app(office: Office, jobs: Jobs, rules: Rules) -> FastAPI:
     _project(app, office, jobs)
     _sessions(app, office)
     _images(app, office.project)
-    _jobs(app, jobs)
+    _jobs(app, office, jobs)
     app.include_router(monai_label(office.project, office.bench, jobs), prefix="/monai")
     return app
 
@@ -183,6 +183,10 @@ def _sessions(app: FastAPI, office: Office) -> None:
         session = office.session(number)
         return {"image": None} if session.name is None else view(session, None, 0.0)
 
+    @app.post("/api/sessions/{number}/leave")
+    def left(number: str) -> None:
+        office.leave(number)
+
     @app.post("/api/sessions/{number}/open")
     def opened(number: str, said: Open) -> dict[str, object]:
         begun = time.perf_counter()
@@ -224,9 +228,12 @@ def _images(app: FastAPI, project: Project) -> None:
         return Response(small[name], media_type="image/png")
 
 
-def _jobs(app: FastAPI, jobs: Jobs) -> None:
+def _jobs(app: FastAPI, office: Office, jobs: Jobs) -> None:
     @app.get("/api/jobs")
-    def listed() -> Sequence[dict[str, Any]]:
+    def listed(session: str | None = None) -> Sequence[dict[str, Any]]:
+        if session is not None:
+            with suppress(Unknown):
+                office.session(session)  # so it is there
         return [job.to_json() for job in jobs.all()]
 
     @app.post("/api/jobs")

@@ -134,6 +134,7 @@ def view(session: Session, change: Change | None, milliseconds: float) -> dict[s
         "spacing": display.spacing(image.grid),
         "unit": image.grid.unit,
         "levels": list(session.levels),
+        "range": list(session.range),
         "state": session.project.status(str(session.name)).state,
         "label": drawing.label,
         "revision": session.revision,

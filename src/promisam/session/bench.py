@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,15 @@ from promisam.session.region import Region
 from promisam.spatial.slices import SliceWise
 
 _PREPARED = 3  # whole images after the intensity step
+_SLICES = 8  # encoded ones kept while an object is followed, each of which is looked at once
+
+
+@dataclass(frozen=True, eq=False)
+class _Tool:
+    """A method at work; part of every key, so that what was begun for a former one is never taken for another's."""
+
+    method: Segmenter
+    name: str
 
 
 class Bench:
@@ -32,14 +42,23 @@ class Bench:
         self.encodings = Encodings(keep)
         self._prepared = Encodings(_PREPARED)
         self._deciding = threading.Lock()
-        self.use(method, name)
+        self._tool = _Tool(method, name)
+
+    @property
+    def method(self) -> Segmenter:
+        """What answers now."""
+        return self._tool.method
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self._tool.name
 
     def use(self, method: Segmenter, name: str) -> None:
         """Another method from now on."""
-        with self._deciding:
-            self.method, self.name = method, name
-            self.encodings.forget()
-            self._prepared.forget()
+        self._tool = _Tool(method, name)
+        self.encodings.forget(lambda key: key[0] is self._tool)
+        self._prepared.forget(lambda key: key[0] is self._tool)
 
     def by_slices(self, image: Image) -> bool:
         """Whether questions about this image must name a slice."""
@@ -56,7 +75,7 @@ class Bench:
 
     def levels(self, name: str, image: Image) -> tuple[float, float]:
         """The intensities that the method sees as black and as white."""
-        levels = self._shown(self.method, name, image).levels
+        levels = self._shown(self._tool, name, image).levels
         return (float(image.pixels.min()), float(image.pixels.max())) if levels is None else (levels.low, levels.high)
 
     def ask(self, name: str, image: Image, plane: Plane | None, prompts: Prompts) -> Scores:
@@ -65,11 +84,11 @@ class Bench:
         Raises:
             PromisamError: what the method raises for prompts that it cannot use.
         """
-        method = self.method
-        method.check(prompts.grid, prompts)
-        encoded = self.encodings.get((name, plane), self._encoder(method, name, image, plane))
+        tool = self._tool
+        tool.method.check(prompts.grid, prompts)
+        encoded = self._encoded(tool, name, image, plane)
         with self._deciding:
-            return method.decode(encoded, prompts)
+            return tool.method.decode(encoded, prompts)
 
     def follow(self, name: str, image: Image, axis: int, masks: Mapping[int, Bool[np.ndarray, "y x"]]) -> Region:
         """An object through a volume, from each of its masks on slices to halfway to the next; takes seconds.
@@ -81,8 +100,9 @@ class Bench:
             raise UnsupportedPrompt(
                 f"to follow with {self.name}", expected="a method of slices", do="Click: it sees the volume."
             )
-        method = SliceWise(self.method, axis=axis)
-        encoded = method.encode(self._shown(self.method, name, image))
+        tool = self._tool
+        method = SliceWise(tool.method, axis=axis, keep=_SLICES)
+        encoded = method.encode(self._shown(tool, name, image))
         places, found = sorted(masks), Region.none(3)
         for before, here, after in zip([None, *places], places, [*places[1:], None], strict=False):
             alone = np.zeros(image.grid.shape, bool)
@@ -98,9 +118,12 @@ class Bench:
 
     def suggest(self, name: str, image: Image) -> tuple[Scores, Explanation | None]:
         """An automatic method's own answer, and how it came to it where it tells."""
-        method = SliceWise(self.method) if self.by_slices(image) else self.method
-        key = (name, "volume") if self.by_slices(image) else (name, None)
-        encoded = self.encodings.get(key, lambda: method.encode(self._shown(self.method, name, image)))
+        tool = self._tool
+        if self.by_slices(image):
+            method: Segmenter = SliceWise(tool.method, keep=_SLICES)
+            encoded = method.encode(self._shown(tool, name, image))
+        else:
+            method, encoded = tool.method, self._encoded(tool, name, image, None)
         with self._deciding:
             scores = method.decode(encoded, Prompts(image.grid))
             told = method.explain(encoded) if isinstance(method, Explains) else None
@@ -112,33 +135,33 @@ class Bench:
         Args:
             wanted: name, a way to the image, and the slice; of a volume without one, the middle of its coarsest axis.
         """
-        method = self.method
+        tool = self._tool
 
         def work(name: str, read: Callable[[], Image], plane: Plane | None) -> None:
             image = read()
             if plane is None and self.by_slices(image):
                 axis = image.grid.coarsest_axis
                 plane = (axis, image.grid.shape[axis] // 2)
-            self.encodings.get((name, plane), self._encoder(method, name, image, plane))
+            self._encoded(tool, name, image, plane)
 
         self.encodings.ahead([partial(work, *one) for one in wanted])
 
     def forget(self, name: str) -> None:
         """Give up what is kept of an image."""
-        self.encodings.forget(lambda key: key[0] != name)
-        self._prepared.forget(lambda key: key != name)
+        self.encodings.forget(lambda key: key[1] != name)
+        self._prepared.forget(lambda key: key[1] != name)
 
     def close(self) -> None:
         """End what runs in the background."""
         self.encodings.close()
         self._prepared.close()
 
-    def _encoder(self, method: Segmenter, name: str, image: Image, plane: Plane | None) -> Callable[[], Any]:
+    def _encoded(self, tool: _Tool, name: str, image: Image, plane: Plane | None) -> Any:  # noqa: ANN401
         def encode() -> Any:  # noqa: ANN401 - each method has its own Encoded
-            shown = self._shown(method, name, image)
-            return method.encode(shown if plane is None else shown.slice(*plane))
+            shown = self._shown(tool, name, image)
+            return tool.method.encode(shown if plane is None else shown.slice(*plane))
 
-        return encode
+        return self.encodings.get((tool, name, plane), encode)
 
-    def _shown(self, method: Segmenter, name: str, image: Image) -> Image:
-        return self._prepared.get(name, lambda: method.prepare(image))  # type: ignore[no-any-return]
+    def _shown(self, tool: _Tool, name: str, image: Image) -> Image:
+        return self._prepared.get((tool, name), lambda: tool.method.prepare(image))  # type: ignore[no-any-return]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import re
@@ -284,7 +286,7 @@ class Project:
         """Write what is done as a data set to learn from; how many images that are.
 
         Raises:
-            InvalidConfig: when nothing is done.
+            InvalidConfig: when nothing is done, and for a path that a table cannot hold.
         """
         rows = [(n, self.inputs[n].case.images, self.mask_files(n)) for n in self.inputs if self.status(n).state == "done"]
         rows = [row for row in rows if row[2]]
@@ -292,12 +294,18 @@ class Project:
             raise InvalidConfig("no image that is done", expected="at least one", do="Segment some first, and save them.")
 
         def relative(files: Sequence[Path]) -> str:
-            return ";".join(os.path.relpath(file.resolve(), path.parent.resolve()) for file in files)
+            found = [os.path.relpath(file.resolve(), path.parent.resolve()) for file in files]
+            if any(";" in file for file in found):
+                raise InvalidConfig(f"the path {found[0]}", expected="one without semicolons", do="Rename it.")
+            return ";".join(found)
 
-        lines = ["name,image,mask", *(f"{name},{relative(images)},{relative(masks)}" for name, images, masks in rows)]
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(("name", "image", "mask"))
+        writer.writerows((name, relative(images), relative(masks)) for name, images, masks in rows)
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_text(path.parent / "classes.json", json.dumps({str(la.value): la.name for la in self.labels}))
-        atomic_text(path, "\n".join(lines) + "\n")
+        atomic_text(path, text.getvalue())
         return len(rows)
 
     def _known(self, name: str) -> Input:

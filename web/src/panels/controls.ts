@@ -56,7 +56,7 @@ export function controlsPanel(store: Store<PageState>, host: ControlsHost): HTML
   const clear = button("clear", "Clear", "Esc", "Start this object again", { do: "clear" });
   const suggest = button("suggest", "Suggest", "A", "Let the model propose a mask", { do: "suggest" });
   const follow = button("follow", "Follow", "F", "Follow the object through the other slices", { do: "follow" });
-  const empty = make("button", { type: "button", id: "remove-all", title: "Remove everything of the active label from this image", onclick: () => host.empty() }, make("span", {}, "Empty label"));
+  const empty = make("button", { type: "button", id: "remove-all", title: "Remove everything of the active label from this image", onclick: () => host.empty() }, make("span", {}, "Erase all"));
   const done = button("save", "Save & next", "S", "Save as done and go to the next image", { do: "save", state: "done" }, "primary");
   const doubt = button("doubt", "In doubt", "D", "Save for a second look and go to the next image", { do: "save", state: "doubt" });
   store.watch(["view", "project", "loading", "lost"], (state) => {
