@@ -5,11 +5,12 @@
 
 Prompts are made from the truth as `promisam benchmark` makes them (`--prompt click --clicks 5`, `--prompt box`): the first
 click in the middle of the object, each further one in the middle of the largest mistake; the box is the object's own. So all
-rows have seen the truth. Each class of a case is an object; images without it are not asked. Of hc18 and dsb2018 only the cases
-that `recipes/click.py` does not learn from are taken, of brats2013_flair every fifth slice with at least 100 marked pixels, all
-labels together. In rows of parts, the largest connected parts of a class, eight at most, are objects of their own. `r` is the
-correlation of predicted and true IoU over the answers to one click, `r_box` over those to boxes. Weights that did not learn
-clicks are asked by boxes alone. Rows that are there already are not measured again.
+rows have seen the truth. With each further click the last answer is given as a mask, as the annotator does and as SAM was
+trained; `alone_5` is the fifth click without it. Each class of a case is an object; images without it are not asked. Of hc18
+and dsb2018 only the cases that `recipes/click.py` does not learn from are taken, of brats2013_flair every fifth slice with at
+least 100 marked pixels, all labels together. In rows of parts, the largest connected parts of a class, eight at most, are
+objects of their own. `r` is the correlation of predicted and true IoU over the answers to one click, `r_box` over those to
+boxes. Weights that did not learn clicks are asked by boxes alone. Rows that are there already are not measured again.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ import numpy as np
 from scipy import ndimage
 
 from promisam import store
-from promisam.core import Grid, Image, Prompts, Scores, Window
+from promisam.core import Grid, Image, Scores, Window
 from promisam.evaluation import dice
 from promisam.io import open_examples, read, read_segmentation
 from promisam.methods.plain_sam import PlainSam
+from promisam.sam.asking import EncodedPicture
 from promisam.spatial.users import corrective_click, first_click, jittered_box
 from rows import append
 from rows import read as read_rows
@@ -36,6 +38,8 @@ CLICKS = 5
 WHOLE = ("hc18", "minijsrt_lung", "cvc_clinicdb", "busi", "isic2018_512", "brats2013_flair")
 PARTS = ("minijsrt_lung", "dsb2018")
 SETS = (*WHOLE, *(f"{name}, parts" for name in PARTS))
+Scored = tuple[float, float, float]  # Dice, predicted and true IoU
+UNASKED: Scored = (np.nan, np.nan, np.nan)
 LEARNED = {"hc18": 16, "dsb2018": 30}  # the first so many cases, by recipes/click.py
 
 
@@ -49,6 +53,7 @@ class Row:
     click_1: float
     click_3: float
     click_5: float
+    alone_5: float
     box: float
     box_and_click: float
     r: float
@@ -122,35 +127,42 @@ def measured(method: PlainSam, weights: str, name: str, asked: Iterator[tuple[Im
     scores = np.array([[value for value, _, _ in one] for one in found])
     told = np.array([[(quality, overlap) for _, quality, overlap in one] for one in found])
     means = [round(float(value), 4) for value in scores.mean(0)]
-    correlations = [round(float(np.corrcoef(*told[:, place].T)[0, 1]), 3) if len(told) > 2 else np.nan for place in (0, CLICKS)]
-    return Row(weights, name, len(found), means[0], means[2], means[CLICKS - 1], *means[CLICKS:], *correlations)
+    clicks = (means[0], means[2], means[CLICKS - 1], means[2 * CLICKS - 1])
+    correlations = [round(float(np.corrcoef(*told[:, at].T)[0, 1]), 3) if len(told) > 2 else np.nan for at in (0, 2 * CLICKS)]
+    return Row(weights, name, len(found), *clicks, *means[2 * CLICKS :], *correlations)
 
 
-def answers(method: PlainSam, encoded: object, truth: np.ndarray) -> list[tuple[float, float, float]]:
-    """Dice, predicted and true IoU after each click, for the box, and for the box with a click on its largest mistake."""
-    grid = encoded.grid  # type: ignore[attr-defined]
-    found: list[tuple[float, float, float]] = []
-    if "points" in method.accepts:
-        asked = first_click(truth, grid)
-        for _ in range(CLICKS):
-            answer = method.decode(encoded, asked)  # type: ignore[arg-type]
-            found.append(scored(answer, truth))
-            longer = corrective_click(asked, truth, answer.logits[0] > 0)
-            if longer is None:
-                break
-            asked = longer
-        found += [found[-1]] * (CLICKS - len(found))
-    else:
-        found = [(np.nan, np.nan, np.nan)] * CLICKS
-    boxed = jittered_box(truth, grid, np.random.default_rng(0))
-    answer = method.decode(encoded, boxed)  # type: ignore[arg-type]
+def answers(method: PlainSam, encoded: EncodedPicture, truth: np.ndarray) -> list[Scored]:
+    """After each click, with and without the last answer; for the box, and for the box with a click on its largest mistake."""
+    clicks = "points" in method.accepts
+    found = [
+        one for fed in (True, False) for one in (clicked(method, encoded, truth, fed=fed) if clicks else [UNASKED] * CLICKS)
+    ]
+    boxed = jittered_box(truth, encoded.grid, np.random.default_rng(0))
+    answer = method.decode(encoded, boxed)
     found.append(scored(answer, truth))
-    more: Prompts | None = corrective_click(boxed, truth, answer.logits[0] > 0) if "points" in method.accepts else None
-    found.append(scored(method.decode(encoded, more), truth) if more else found[-1])  # type: ignore[arg-type]
+    more = corrective_click(boxed, truth, answer.logits[0] > 0) if clicks else None
+    found.append(scored(method.decode(encoded, more), truth) if more else found[-1])
     return found
 
 
-def scored(answer: Scores, truth: np.ndarray) -> tuple[float, float, float]:
+def clicked(method: PlainSam, encoded: EncodedPicture, truth: np.ndarray, *, fed: bool) -> list[Scored]:
+    """After each click; where nothing is left to correct, the last answer stands."""
+    found: list[Scored] = []
+    asked, before = first_click(truth, encoded.grid), None
+    for _ in range(CLICKS):
+        shown = asked.with_mask(before) if fed and before is not None and before.any() else asked
+        answer = method.decode(encoded, shown)
+        found.append(scored(answer, truth))
+        before = answer.logits[0] > 0
+        longer = corrective_click(asked, truth, before)
+        if longer is None:
+            break
+        asked = longer
+    return found + [found[-1]] * (CLICKS - len(found))
+
+
+def scored(answer: Scores, truth: np.ndarray) -> Scored:
     """Dice, predicted and true IoU."""
     mask = answer.logits[0] > 0
     overlap = np.count_nonzero(mask & truth) / max(1, np.count_nonzero(mask | truth))
@@ -159,8 +171,8 @@ def scored(answer: Scores, truth: np.ndarray) -> tuple[float, float, float]:
 
 def table(found: list[dict[str, str]]) -> None:
     """As Markdown."""
-    names = ("weights", "dataset", "objects", "click_1", "click_3", "click_5", "box", "box_and_click", "r", "r_box")
-    print("| weights | set | objects | 1 click | 3 clicks | 5 clicks | box | box and click | r, 1 click | r, box |")
+    names = ("weights", "dataset", "objects", "click_1", "click_3", "click_5", "alone_5", "box", "box_and_click", "r", "r_box")
+    print("| weights | set | objects | 1 click | 3 clicks | 5 clicks | 5, unfed | box | box and click | r, 1 click | r, box |")
     print("|" + "---|" * len(names))
     for row in found:
         print("| " + " | ".join(row[name] for name in names) + " |")

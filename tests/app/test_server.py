@@ -299,6 +299,17 @@ def test_an_image_that_is_open_elsewhere_can_be_taken_over(client):
     assert client.post(f"{first}/actions", json={"do": "click", "at": [1, 1]}).status_code == 400
 
 
+def test_a_page_that_was_closed_gives_its_image_back_unless_it_is_heard_of_again(client):
+    first, _ = entered(client, "case 0")
+    second = client.post("/api/sessions").json()["session"]
+    assert client.post(f"{first}/leave").status_code == 200
+    assert client.get(f"/api/jobs?session={first.rpartition('/')[2]}").status_code == 200
+    assert client.post(f"/api/sessions/{second}/open", json={"image": "case 0"}).status_code == 409
+    client.post(f"{first}/leave")
+    assert client.post(f"/api/sessions/{second}/open", json={"image": "case 0"}).status_code == 200
+    assert client.get("/api/jobs?session=unknown").json() == []
+
+
 def test_sessions_end_and_are_told_apart(client):
     assert client.get("/api/sessions/unknown").status_code == 404
     first = client.post("/api/sessions").json()["session"]
