@@ -515,6 +515,39 @@ def test_names_with_commas_are_learned_from(tmp_path):
     assert [example.name for example in open_examples(table).examples] == ["case, left"]
 
 
+def test_an_nnunet_data_set_gets_its_masks_where_nnunet_looks_for_them(tmp_path):
+    (tmp_path / "imagesTr").mkdir()
+    (tmp_path / "labelsTr").mkdir()
+    for name in ("case_1", "case_2"):
+        folder_of_volumes(tmp_path / "imagesTr")
+        (tmp_path / "imagesTr/scan.nii.gz").rename(tmp_path / f"imagesTr/{name}_0000.nii.gz")
+    truth = np.zeros((9, 40, 30), np.uint8)
+    truth[4, 10:20, 10:20] = 2
+    write(tmp_path / "labelsTr/case_1.nii.gz", Segmentation(truth, oblique((9, 40, 30))))
+    description = {
+        "channel_names": {"0": "MR"},
+        "labels": {"background": 0, "liver": 1, "tumour": 2},
+        "numTraining": 2,
+        "file_ending": ".nii.gz",
+    }
+    (tmp_path / "dataset.json").write_text(json.dumps(description))
+    work = Work(tmp_path)
+    assert {name: work.project.status(name).state for name in work.project.inputs} == {"case_1": "done", "case_2": "open"}
+    assert [label.name for label in work.project.labels] == ["liver", "tumour"]
+    session = work.session
+    session.open("case_1")
+    np.testing.assert_array_equal(session.labels(), truth)
+    session.open("case_2")
+    session.choose(2)
+    session.click((4, 20, 15), plane=(0, 4))
+    assert session.save() == tmp_path / "labelsTr/case_2.nii.gz"
+    from promisam.io import open_examples
+
+    examples = open_examples(tmp_path)
+    assert [example.name for example in examples.examples] == ["case_1", "case_2"]
+    assert examples.examples[1].load().truth.labels.max() == 2
+
+
 def test_a_project_that_was_moved_goes_on(work, tmp_path_factory):
     work.session.click((30, 40))
     moved = Path(tmp_path_factory.mktemp("moved")) / "there"

@@ -49,15 +49,21 @@ app.command()(demo)
 app.add_typer(weights, name="weights")
 
 
-@app.callback()
-def main(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error (accepted anywhere).")] = False,  # noqa: ARG001 - read in `run`
-) -> None:
-    """Hold the options that stand before a command."""
-    if version:
+def _version(wanted: bool) -> bool:
+    if wanted:
         typer.echo(__version__)
         raise typer.Exit
+    return wanted
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", is_eager=True, callback=_version)
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error (accepted anywhere).")] = False,
+) -> None:
+    """Hold the options that stand before a command."""
 
 
 def run(arguments: list[str] | None = None) -> None:
