@@ -296,7 +296,7 @@ def test_an_image_that_is_open_elsewhere_can_be_taken_over(client):
     assert refused.status_code == 409
     assert client.post(f"/api/sessions/{second}/open", json={"image": "case 0", "take": True}).status_code == 200
     assert client.get(first).json() == {"image": None}
-    assert client.post(f"{first}/actions", json={"do": "click", "at": [1, 1]}).status_code == 400
+    assert client.post(f"{first}/actions", json={"do": "click", "at": [1, 1]}).status_code == 409
 
 
 def test_a_page_that_was_closed_gives_its_image_back_unless_it_is_heard_of_again(client):

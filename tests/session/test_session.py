@@ -1,6 +1,8 @@
 import json
 import shutil
+import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -355,7 +357,7 @@ def test_two_people_are_two_sessions_and_an_image_is_open_once(work):
     other.open("case_0", take=True)
     assert other.labels()[30, 40] == 1
     assert work.session.name is None
-    with pytest.raises(InvalidPrompt, match="no image"):
+    with pytest.raises(Taken, match="opened elsewhere"):
         work.session.click((3, 3))
     work.session.open("case_1")
     assert work.session.labels()[20, 20] == 1
@@ -546,6 +548,194 @@ def test_an_nnunet_data_set_gets_its_masks_where_nnunet_looks_for_them(tmp_path)
     examples = open_examples(tmp_path)
     assert [example.name for example in examples.examples] == ["case_1", "case_2"]
     assert examples.examples[1].load().truth.labels.max() == 2
+
+
+def test_who_takes_an_image_over_sees_all_that_was_answered(work, monkeypatch):
+    """The click of the former holder is computed while the other one opens."""
+    answering, go_on = threading.Event(), threading.Event()
+    decode = FakeSegmenter.decode
+
+    def slow(self, encoded, prompts):
+        answering.set()
+        assert go_on.wait(10)
+        return decode(self, encoded, prompts)
+
+    monkeypatch.setattr(FakeSegmenter, "decode", slow)
+    told = []
+
+    def click():
+        try:
+            work.session.click((30, 40))
+        except Taken:
+            told.append("taken")
+        else:
+            told.append("drawn")
+
+    person = threading.Thread(target=click)
+    person.start()
+    assert answering.wait(10)
+    other = work.another()
+    other.open("case_0", take=True)
+    go_on.set()
+    person.join(10)
+    assert told == [("taken" if area(other) == 0 else "drawn")]
+    assert not other.drawing.piece
+    again = work.reborn().session
+    again.open("case_0")
+    assert area(again) == area(other)
+
+
+def test_two_who_take_from_each_other_do_not_wait_for_ever(work):
+    other = work.another()
+    other.open("case_1")
+    stop, done = time.monotonic() + 1.0, []
+
+    def swap(session, names):
+        while time.monotonic() < stop:
+            for name in names:
+                session.open(name, take=True)
+        done.append(True)
+
+    people = [
+        threading.Thread(target=swap, args=(work.session, ("case_0", "case_1")), daemon=True),
+        threading.Thread(target=swap, args=(other, ("case_1", "case_0")), daemon=True),
+    ]
+    for person in people:
+        person.start()
+    for person in people:
+        person.join(20)
+    assert done == [True, True]
+
+
+def test_a_mask_that_another_program_wrote_meanwhile_is_kept_beside(work):
+    work.session.click((30, 40))
+    path = work.session.save()
+    work.session.click((10, 70))
+    Picture.fromarray(np.full(SHAPE, 255, np.uint8)).save(path)
+    theirs = path.read_bytes()
+    work.session.save()
+    assert (work.folder / ".promisam/before/masks/case_0.png").read_bytes() == theirs
+    work.session.click((50, 20))
+    work.session.save()  # our own
+    assert len(list((work.folder / ".promisam/before/masks").iterdir())) == 1
+    Picture.fromarray(np.full(SHAPE, 255, np.uint8)).save(path)
+    work.session.click((50, 80))
+    work.session.save()
+    assert len(list((work.folder / ".promisam/before/masks").iterdir())) == 2
+
+
+def test_a_draft_is_drawn_over_what_it_was_begun_on(work):
+    work.session.click((30, 40))
+    before = work.session.labels()
+    model = np.zeros(SHAPE, np.uint8)
+    model[:20] = 255
+    (work.folder / ".promisam/predictions").mkdir()
+    Picture.fromarray(model).save(work.folder / ".promisam/predictions/case_0.png")
+    Picture.fromarray(model).save(work.folder / ".promisam/predictions/case_1.png")
+    again = work.reborn().session
+    again.open("case_0")
+    np.testing.assert_array_equal(again.labels(), before)
+    again.open("case_1")
+    assert area(again) == 20 * SHAPE[1]
+    again.click((40, 40))
+    (work.folder / ".promisam/predictions/case_1.png").unlink()
+    once_more = work.reborn().session
+    once_more.open("case_1")
+    assert area(once_more) > 20 * SHAPE[1]
+    assert once_more.revision == 1
+
+
+def test_opening_one_image_forgets_nothing_of_the_others(work):
+    for name in ("case_0", "case_1"):
+        work.session.open(name)
+        work.session.click((30, 40))
+        work.session.save("doubt")
+    alone = Work(work.folder / "case_2.png")
+    assert list(alone.project.inputs) == ["case_2"]
+    alone.session.open("case_2")
+    alone.session.click((30, 40))
+    alone.session.save()
+    states = {name: work.reborn().project.status(name).state for name in ("case_0", "case_1", "case_2")}
+    assert states == {"case_0": "doubt", "case_1": "doubt", "case_2": "done"}
+
+
+@pytest.mark.parametrize("place", [".promisam", "masks", "masks/case_0.png"])
+def test_masks_and_drafts_behind_links_are_refused(tmp_path, place):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    folder = folder_of_pictures(tmp_path / "study" if (tmp_path / "study").mkdir() is None else tmp_path)
+    Picture.fromarray(np.zeros(SHAPE, np.uint8)).save(outside / "case_0.png")
+    if place.startswith("masks/"):
+        (folder / "masks").mkdir()
+        (folder / place).symlink_to(outside / "case_0.png")
+    else:
+        (folder / place).symlink_to(outside)
+    with pytest.raises(UnreadableFile, match="leads out"):
+        Project.open(folder)
+    assert [p.name for p in outside.iterdir()] == ["case_0.png"]
+
+
+def test_an_image_that_became_a_link_is_refused(work, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "secret.png"
+    Picture.fromarray(np.zeros(SHAPE, np.uint8)).save(elsewhere)
+    work.bench.close()
+    work.project._images.forget()
+    (work.folder / "case_2.png").unlink()
+    (work.folder / "case_2.png").symlink_to(elsewhere)
+    with pytest.raises(UnreadableFile, match="leads out"):
+        work.project.image("case_2")
+
+
+def test_a_draft_of_which_only_half_a_line_was_written_is_begun_anew(work):
+    draft = work.folder / ".promisam/drafts/case_0.jsonl"
+    draft.parent.mkdir(parents=True)
+    draft.write_bytes(b'{"format":2,"sh')
+    work.session.open("case_0")
+    work.session.click((30, 40))
+    again = work.reborn().session
+    again.open("case_0")
+    assert area(again) == area_of_disc()
+
+
+def test_what_cannot_be_written_was_not_drawn(work, monkeypatch):
+    work.session.click((30, 40))
+
+    def full(_file):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("promisam.session.journal.os.fsync", full)
+        with pytest.raises(UnwritableOutput, match="space"):
+            work.session.click((10, 70))
+    assert area(work.session) == area_of_disc()
+    work.session.click((50, 20))
+    kept = work.session.labels()
+    again = work.reborn().session
+    again.open("case_0")
+    np.testing.assert_array_equal(again.labels(), kept)
+
+
+def test_a_label_that_went_is_not_drawn(work):
+    work.project.set_labels([Label(2, "other", "#00ff00")])
+    for act in (lambda: work.session.click((30, 40)), lambda: work.session.brush([(3, 3)], 2.0)):
+        with pytest.raises(InvalidPrompt, match="Choose a label"):
+            act()
+    work.session.choose(2)
+    work.session.click((30, 40))
+    assert work.session.labels().max() == 2
+
+
+def test_a_long_stroke_covers_what_its_pieces_cover(work):
+    path = [(30 + 20 * np.sin(t), 45 + 40 * np.cos(t)) for t in np.linspace(0, 6, 40)]
+    work.session.brush(path, 2.5)
+    whole = work.session.labels() > 0
+    work.session.clear()
+    y, x = np.indices(SHAPE)
+    for a, b in pairwise(path):
+        for share in np.linspace(0, 1, 60):
+            near = (y - a[0] - share * (b[0] - a[0])) ** 2 + (x - a[1] - share * (b[1] - a[1])) ** 2 <= 2.4**2
+            assert whole[near].all()
+    assert whole.sum() < 2.8 * 2 * sum(np.hypot(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(path)) + 60
 
 
 def test_a_project_that_was_moved_goes_on(work, tmp_path_factory):

@@ -135,14 +135,21 @@ class _Case:
         return users.random_points(truth, self.grid, protocol.number, generator, axis=axis, target=one.target)
 
     def _clicks(self, protocol: Protocol, draw: int, one: Asked, truth: Bool[np.ndarray, "*grid"]) -> Iterator[Trial]:
-        """One trial for each click; when nothing is left to correct, the answer stands for the clicks that are spared."""
+        """One trial for each click; when nothing is left to correct, the answer stands for the clicks that are spared.
+
+        A method of pictures that takes masks is shown its last answer with each correction, as SAM was trained to be asked
+        (Kirillov et al. 2023, appendix A) and as the annotator does.
+        """
         prompts: Prompts | None = users.first_click(truth, self.grid, target=one.target)
         trial: Trial | None = None
+        shows = self.watch.method.ndim == 2 and "mask" in self.watch.method.accepts
+        prediction = np.zeros_like(truth)
         for number in range(1, protocol.number + 1):
             if prompts is None and trial is not None:
                 trial = replace(trial, clicks=number, seconds=None)
             elif prompts is not None:
-                scores, seconds = self.watch.answer(self.encoded, prompts)
+                shown = prompts.with_mask(prediction) if shows and prediction.any() else prompts
+                scores, seconds = self.watch.answer(self.encoded, shown)
                 prediction = scores.logits[0] > 0
                 trial = Trial(protocol, draw, number, self._score(prediction, one), seconds)
                 if number < protocol.number:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Protocol, runtime_checkable
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from promisam.core.errors import PromisamError
 
@@ -15,13 +17,49 @@ class Taken(PromisamError):
     """An image that somebody else has open."""
 
 
-@runtime_checkable
-class Holder(Protocol):
-    """Who can have an image."""
+@dataclass(eq=False)
+class Lease:
+    """One person's hold of one image.
 
-    def drop(self, name: str) -> None:
-        """Somebody else took it."""
-        ...
+    Attributes:
+        name: the image.
+        holder: who has it.
+    """
+
+    name: str
+    holder: Hashable
+    _ended: bool = False
+    _writing: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def ended(self) -> bool:
+        """Whether somebody else has the image now."""
+        return self._ended
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """While something is written of the image; who takes it over waits for the end.
+
+        Raises:
+            Taken: when somebody else has it.
+        """
+        with self._writing:
+            self.check()
+            yield
+
+    def check(self) -> None:
+        """Refuse where somebody else has the image now.
+
+        Raises:
+            Taken: then.
+        """
+        if self._ended:
+            raise Taken(f"{self.name}, which was opened elsewhere", expected="a free image", do="Open it again.")
+
+    def end(self) -> None:
+        """Nothing is written by this holder from now on."""
+        with self._writing:
+            self._ended = True
 
 
 class Desk:
@@ -30,39 +68,41 @@ class Desk:
     def __init__(self) -> None:
         """Nobody has any."""
         self._lock = threading.Lock()
-        self._holders: dict[str, Holder] = {}
-        self._heard: dict[Holder, float] = {}
+        self._leases: dict[str, Lease] = {}
+        self._heard: dict[Hashable, float] = {}
 
-    def hear(self, holder: Holder) -> None:
+    def hear(self, holder: Hashable) -> None:
         """Somebody is there."""
         with self._lock:
             self._heard[holder] = time.monotonic()
 
-    def leave(self, holder: Holder) -> None:
+    def leave(self, holder: Hashable) -> None:
         """Somebody went away, perhaps to come back."""
         with self._lock:
             self._heard.pop(holder, None)
 
-    def take(self, name: str, by: Holder, *, over: bool) -> None:
-        """Give an image to somebody, who gives back the former one.
+    def take(self, name: str, by: Hashable, *, over: bool) -> Lease:
+        """Give an image to somebody; back when its former holder writes no more.
 
         Raises:
             Taken: when another has it and is there, unless it is to be taken over.
         """
         with self._lock:
-            holder = self._holders.get(name)
-            if holder is not None and holder is not by:
-                there = time.monotonic() - self._heard.get(holder, -SILENT - time.monotonic()) < SILENT
-                if there and not over:
-                    raise Taken(
-                        f"{name}, which is open elsewhere", expected="an image that is free", do="Take it over, or wait."
-                    )
-                holder.drop(name)
-            self._holders = {n: one for n, one in self._holders.items() if one is not by} | {name: by}
+            former = self._leases.get(name)
+            if former is not None and former.holder == by:
+                return former
+            heard = None if former is None else self._heard.get(former.holder)
+            if heard is not None and time.monotonic() - heard < SILENT and not over:
+                raise Taken(f"{name}, which is open elsewhere", expected="a free image", do="Take it over, or wait.")
+            lease = self._leases[name] = Lease(name, by)
             self._heard[by] = time.monotonic()
+        if former is not None:
+            former.end()  # not under the desk's lock: it may have to wait for a file
+        return lease
 
-    def release(self, holder: Holder) -> None:
-        """Whatever somebody has is free."""
+    def release(self, lease: Lease) -> None:
+        """An image is free."""
         with self._lock:
-            self._holders = {n: one for n, one in self._holders.items() if one is not holder}
-            self._heard.pop(holder, None)
+            if self._leases.get(lease.name) is lease:
+                del self._leases[lease.name]
+        lease.end()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
+from jaxtyping import UInt8
 
 from promisam.core import Grid, Prompts
 from promisam.core.errors import PromisamError, UnreadableFile
@@ -17,31 +21,37 @@ from promisam.session.drawing import Asked, Drawing, Piece
 from promisam.session.history import History
 from promisam.session.region import Region
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Journal:
-    """One file a picture or volume: a first line that says of which, then one for each change.
+    """One file a picture or volume: a first line with the labels that were drawn over, then one for each change.
 
     A line is on the disk before the change is answered. A last line that was cut off, as by a loss of power, is left out.
+
+    Attributes:
+        lines: changes that stand in it.
     """
 
     def __init__(self, path: Path, grid: Grid) -> None:
         """Of an image of this grid; nothing is written yet."""
         self.path = path
         self.grid = grid
+        self.lines = 0
 
-    def read(self, first: Drawing) -> History:
-        """The history as it was when the last line was written; the first drawing alone without a file.
+    def read(self, first: Drawing) -> tuple[History, UInt8[np.ndarray, "*grid"] | None]:
+        """The history as it was when the last line was written, and the labels below it.
+
+        Without a file, the first drawing alone, and None.
 
         Raises:
             UnreadableFile: for a file that is no journal of an image of this size.
         """
         history = History(first)
-        if not self.path.is_file():
-            return history
-        lines = list(_lines(self.path))
-        if lines and not (lines[0].get("format") == FORMAT and lines[0].get("shape") == list(self.grid.shape)):
+        lines = list(_lines(self.path)) if self.path.is_file() else []
+        if not lines:
+            return history, None
+        if not (lines[0].get("format") == FORMAT and lines[0].get("shape") == list(self.grid.shape)):
             raise UnreadableFile(
                 f"the draft {self.path}, of an image of {lines[0].get('shape')}",
                 expected=f"one of {list(self.grid.shape)}",
@@ -49,10 +59,11 @@ class Journal:
             )
         for line in lines[1:]:
             self._replay(line, history)
-        return history
+        self.lines = len(lines) - 1
+        return history, self._unpacked(lines[0])
 
-    def add(self, drawing: Drawing, before: Drawing) -> None:
-        """A change.
+    def add(self, drawing: Drawing, before: Drawing, base: UInt8[np.ndarray, "*grid"]) -> None:
+        """A change; the first one is written with the labels that it was drawn over.
 
         Raises:
             UnwritableOutput: when the operating system refuses.
@@ -68,7 +79,8 @@ class Journal:
                 "same": same,
                 "finished": [[value, region.to_json()] for value, region in drawing.finished[same:]],
                 "piece": None if drawing.piece is None else _piece(drawing.piece),
-            }
+            },
+            base,
         )
 
     def move(self, direction: str) -> None:
@@ -79,19 +91,38 @@ class Journal:
         """The drawing is in a mask file now, or is not wanted."""
         with writing(self.path):
             self.path.unlink(missing_ok=True)
+        self.lines = 0
 
-    def _write(self, line: Mapping[str, object]) -> None:
+    def _write(self, line: Mapping[str, object], base: UInt8[np.ndarray, "*grid"] | None = None) -> None:
         with writing(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            begun = self.path.exists() and self.path.stat().st_size > 0
             with self.path.open("a+b") as file:
-                if not begun:
-                    file.write(_line({"format": FORMAT, "shape": list(self.grid.shape)}))
-                else:
-                    _mend(file)
-                file.write(_line(line))
-                file.flush()
-                os.fsync(file.fileno())
+                whole = _mend(file)
+                try:
+                    if not whole:
+                        file.write(_line(self._header(base)))
+                    file.write(_line(line))
+                    file.flush()
+                    os.fsync(file.fileno())
+                except OSError:
+                    with suppress(OSError):
+                        file.truncate(whole)  # what is not certain to be there was not drawn
+                    raise
+        self.lines += 1
+
+    def _header(self, base: UInt8[np.ndarray, "*grid"] | None) -> dict[str, object]:
+        packed = "" if base is None or not base.any() else base64.b64encode(zlib.compress(base.tobytes(), 1)).decode()
+        return {"format": FORMAT, "shape": list(self.grid.shape), "base": packed}
+
+    def _unpacked(self, header: Mapping[str, Any]) -> UInt8[np.ndarray, "*grid"]:
+        try:
+            if not header["base"]:
+                return np.zeros(self.grid.shape, np.uint8)
+            return np.frombuffer(zlib.decompress(base64.b64decode(header["base"])), np.uint8).reshape(self.grid.shape)
+        except (KeyError, TypeError, ValueError, zlib.error) as error:
+            raise UnreadableFile(
+                f"the draft {self.path} ({error})", expected="what promisam wrote there", do="Move it away to begin anew."
+            ) from error
 
     def _replay(self, line: Mapping[str, Any], history: History) -> None:
         try:
@@ -166,10 +197,14 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
         yield found
 
 
-def _mend(file: Any) -> None:  # noqa: ANN401 - a file that is open for reading and appending
-    """Take away a last line that was cut off, so that the next one stands by itself."""
-    file.seek(0)
-    whole = file.read()
-    if not whole.endswith(b"\n"):
-        file.truncate(whole.rfind(b"\n") + 1)
+def _mend(file: BinaryIO) -> int:
+    """Take away a last line that was cut off, so that the next one stands by itself; the size of what is whole."""
+    size = file.seek(0, os.SEEK_END)
+    if size:
+        file.seek(size - 1)
+        if file.read(1) != b"\n":
+            file.seek(0)
+            size = file.read().rfind(b"\n") + 1
+            file.truncate(size)
     file.seek(0, os.SEEK_END)
+    return size

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -34,6 +34,8 @@ from promisam.io.preview import COLOURS
 from promisam.session.encodings import Encodings
 from promisam.session.journal import Journal
 
+Mark = tuple[tuple[str, int, int], ...]
+"""Files, with what changes when they are written anew."""
 State = Literal["open", "doubt", "done"]
 Maker = Literal["hand", "model"]
 FORMAT = 1
@@ -107,6 +109,7 @@ class Project:
     _masks: Path
     _cases: Mapping[str, Case]
     _classes: Mapping[int, str]
+    _absent: Mapping[str, Status] = field(default_factory=dict, repr=False)  # of images that were not opened this time
     _axes: dict[str, int] = field(default_factory=dict, repr=False)
     _images: Encodings = field(default_factory=lambda: Encodings(_IMAGES), repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
@@ -130,12 +133,14 @@ class Project:
         cases = {case.name: case for case in dataset.cases}
         project = cls(root, inputs, _first_labels(dataset.classes), {}, masks, cases, dict(dataset.classes))
         project._load()
+        for name in inputs:
+            project.status(name)  # refuses masks that lie elsewhere
         return project
 
     @property
     def own(self) -> Path:
         """The folder of what is no mask."""
-        return self.root / OWN
+        return _inside(self.root, self.root / OWN)
 
     def status(self, name: str) -> Status:
         """Of an image; one with a mask that was there before counts as done."""
@@ -145,6 +150,15 @@ class Project:
                 found = bool(self.mask_files(name))
                 self._statuses[name] = Status("done") if found else Status()
             return self._statuses[name]
+
+    def update_statuses(self, names: Iterable[str], change: Callable[[str, Status], Status]) -> None:
+        """Note where images stand, from where they stand now; nobody else's note comes between.
+
+        Raises:
+            UnwritableOutput: when that fails; then nothing is noted.
+        """
+        with self._lock:
+            self.set_statuses({name: change(name, self.status(name)) for name in names})
 
     def set_statuses(self, statuses: Mapping[str, Status]) -> None:
         """Note where images stand, on the disk as well.
@@ -170,7 +184,7 @@ class Project:
             raise InvalidConfig("labels " + ", ".join(names), expected="at least one, each named once", do="Rename one.")
         with self._lock:
             gone = sorted({label.value for label in self.labels} - set(values))
-            worked_on = any(self.mask_files(name) or self._draft(name).exists() for name in self.inputs)
+            worked_on = any(self.mask_files(name) or self.drafted(name) for name in self.inputs)
             if gone and worked_on:
                 raise InvalidConfig(
                     f"labels without {gone[0]}", expected="all that masks may hold", do="Rename it instead of removing it."
@@ -184,12 +198,13 @@ class Project:
         Raises:
             PromisamError: for one that cannot be read, or that is too large to be annotated.
         """
-        self._known(name)
         return self._images.get(name, lambda: self.glance(name))  # type: ignore[no-any-return]
 
     def glance(self, name: str) -> Image:
         """The image, not kept: those at work are not to leave for it."""
-        image = self._known(name).read()
+        for file in self._known(name).case.images:
+            _inside(self.root, file)  # it may have become a link since
+        image = self.inputs[name].read()
         if image.pixels.size > SAMPLES:
             raise InvalidImage(
                 f"{name} with {image.pixels.size:,} samples",
@@ -217,7 +232,7 @@ class Project:
         if one.masks:
             return one.masks
         places = (self._masks / f"{name}{suffix}" for suffix in mask_suffixes(one.path))
-        return tuple(place for place in places if place.is_file())[:1]
+        return tuple(_inside(self.root, place) for place in places if place.is_file())[:1]
 
     def labels_before(self, name: str, grid: Grid) -> UInt8[np.ndarray, "*grid"]:
         """The label map to begin with: the finished mask, or the model's, or nothing.
@@ -245,8 +260,15 @@ class Project:
                 self.set_labels((*self.labels, *(Label(v, found.name(v), _colour(v)) for v in new)))
         return found.labels.astype(np.uint8)
 
-    def write_mask(self, name: str, labels: UInt8[np.ndarray, "*grid"], grid: Grid) -> Path:
-        """Store a finished mask on exactly the image's grid; what another program had made is kept beside once.
+    def mark(self, name: str) -> Mark:
+        """Of an image's finished mask: another one as soon as anything was written there; empty without a mask."""
+        return tuple((str(file), file.stat().st_ino, file.stat().st_mtime_ns) for file in self.mask_files(name))
+
+    def write_mask(self, name: str, labels: UInt8[np.ndarray, "*grid"], grid: Grid, seen: Mark | None = None) -> Path:
+        """Store a finished mask on exactly the image's grid.
+
+        What another program had made is kept in `.promisam/before/`: what was there before the first of ours, and what was
+        written since `seen`, the mark of what the new mask was drawn over.
 
         Raises:
             UnwritableOutput: when the data set has this image's classes in several files, and when the system refuses.
@@ -260,18 +282,20 @@ class Project:
             )
         target = files[0] if files else self._masks / f"{name}{mask_suffix(self.inputs[name].path, grid)}"
         _inside(self.root, target)
-        if files and name not in self._made():
-            earlier = self.own / "before" / target.relative_to(self.root)
-            if not earlier.exists():
-                earlier.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(target, earlier)
+        if files and (name not in self._made() or (seen is not None and self.mark(name) != seen)):
+            _copied(target, _inside(self.root, self.own / "before" / target.relative_to(self.root)))
         write(target, Segmentation(labels, grid, {label.value: label.name for label in self.labels}), source=None)
         return target
 
     def prediction(self, name: str) -> Path | None:
         """The model's mask of an image that no person has finished."""
         places = (self.predictions / f"{name}{suffix}" for suffix in mask_suffixes(self._known(name).path))
-        return next((place for place in places if place.is_file()), None)
+        return next((_inside(self.root, place) for place in places if place.is_file()), None)
+
+    def drafted(self, name: str) -> bool:
+        """Whether something was drawn on an image that is not in a mask yet."""
+        self._known(name)
+        return self._draft(name).exists()
 
     @property
     def predictions(self) -> Path:
@@ -324,7 +348,7 @@ class Project:
         kept = {
             "format": FORMAT,
             "labels": [asdict(label) for label in labels],
-            "images": {name: asdict(status) for name, status in statuses.items()},
+            "images": {name: asdict(status) for name, status in {**self._absent, **statuses}.items()},
         }
         atomic_text(self.own / STATE, json.dumps(kept, indent=1, ensure_ascii=False, allow_nan=False))
 
@@ -339,6 +363,7 @@ class Project:
             self.labels = tuple(Label(**label) for label in kept["labels"])
             found = {name: Status(**{**one, "flags": tuple(one["flags"])}) for name, one in kept["images"].items()}
             self._statuses = {name: status for name, status in found.items() if name in self.inputs}
+            self._absent = {name: status for name, status in found.items() if name not in self.inputs}
         except (OSError, ValueError, KeyError, TypeError, PromisamError) as error:
             raise UnreadableFile(
                 f"{file} ({error})", expected="what promisam wrote there", do="Move it away: masks and drafts are kept."
@@ -352,6 +377,16 @@ def _first_labels(classes: Mapping[int, str]) -> tuple[Label, ...]:
 
 def _colour(value: int) -> str:
     return "#{:02x}{:02x}{:02x}".format(*COLOURS[(value - 1) % len(COLOURS)])
+
+
+def _copied(file: Path, place: Path) -> None:
+    """Keep a file under a name that is not taken."""
+    free, number = place, 0
+    while free.exists():
+        number += 1
+        free = place.with_name(f"{place.name.partition('.')[0]}-{number}{full_suffix(place)}")
+    free.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(file, free)
 
 
 def _inside(root: Path, file: Path) -> Path:

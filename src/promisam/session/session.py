@@ -17,11 +17,11 @@ from jaxtyping import Bool, UInt8
 from promisam.core import Grid, Image, Prompts, Scores
 from promisam.core.errors import InvalidPrompt, UnsupportedPrompt
 from promisam.session.bench import Bench
-from promisam.session.desk import Desk
+from promisam.session.desk import Desk, Lease
 from promisam.session.drawing import Asked, Drawing, Piece, Plane
 from promisam.session.history import History
 from promisam.session.journal import Journal
-from promisam.session.project import Project, State, Status
+from promisam.session.project import Mark, Project, State, Status
 from promisam.session.region import Region, Span
 from promisam.session.strokes import stroke
 
@@ -61,10 +61,12 @@ class _Open:
     name: str
     image: Image
     range: tuple[float, float]
+    lease: Lease
+    seen: Mark
     base: UInt8[np.ndarray, "*grid"]
     journal: Journal
     history: History
-    revision: int = 0
+    revision: int
 
 
 class Session:
@@ -90,25 +92,31 @@ class Session:
         with self._lock:
             image = self.project.image(name)
             self.bench.check(image)
-            base = self.project.labels_before(name, image.grid)
-            journal = self.project.journal(name, image.grid)
-            history = journal.read(Drawing(self.project.labels[0].value))
-            self._desk.take(name, self, over=take)
             extremes = float(image.pixels.min()), float(image.pixels.max())
-            self._now = _Open(name, image, extremes, base, journal, history)
-            self._ahead(None)
-
-    def drop(self, name: str) -> None:
-        """Somebody else took the image."""
-        with self._lock:
-            if self._now is not None and self._now.name == name:
-                self._now = None
+            former = self._now
+            lease = self._desk.take(name, self, over=take)  # from here on nobody else changes what is read
+            try:
+                seen = self.project.mark(name)
+                journal = self.project.journal(name, image.grid)
+                history, base = journal.read(Drawing(self.project.labels[0].value))
+                if base is None:
+                    base = self.project.labels_before(name, image.grid)
+            except BaseException:
+                if former is None or former.lease is not lease:
+                    self._desk.release(lease)
+                raise
+            self._now = _Open(name, image, extremes, lease, seen, base, journal, history, journal.lines)
+            if former is not None and former.lease is not lease:
+                self._desk.release(former.lease)
+            self._ahead(self._now, None)
 
     def close(self) -> None:
         """Leave; drafts stay."""
         with self._lock:
+            if self._now is not None:
+                self._desk.release(self._now.lease)
             self._now = None
-            self._desk.release(self)
+            self._desk.leave(self)
 
     def save(self, state: State = "done") -> Path:
         """Finish the object in progress and write the mask file.
@@ -120,10 +128,13 @@ class Session:
             now = self._opened()
             self._draw(now.history.now.accepted())
             labels = self._whole(now)
-            path = self.project.write_mask(now.name, labels, now.image.grid)
-            before = self.project.status(now.name)
-            self.project.set_statuses({now.name: Status(state, "hand", before.confidence, (), before.chosen)})
-            now.journal.drop()
+            with now.lease.writing():
+                path = self.project.write_mask(now.name, labels, now.image.grid, now.seen)
+                now.seen = self.project.mark(now.name)
+                self.project.update_statuses(
+                    [now.name], lambda _name, before: Status(state, "hand", before.confidence, (), before.chosen)
+                )
+                now.journal.drop()
             now.base, now.history = labels, History(Drawing(now.history.now.label))
             return path
 
@@ -132,7 +143,7 @@ class Session:
     @property
     def name(self) -> str | None:
         """The image that is open."""
-        return None if self._now is None else self._now.name
+        return None if self._now is None or self._now.lease.ended else self._now.name
 
     @property
     def image(self) -> Image:
@@ -216,7 +227,7 @@ class Session:
     ) -> Change:
         """Paint, or erase, all samples nearer to a line than a radius, in samples; later answers leave them so."""
         with self._lock:
-            now = self._opened()
+            now = self._labelled()
             grid, seen = now.image.grid, plane if now.image.grid.ndim == 3 else None
             if now.image.grid.ndim == 3 and seen is None:
                 raise InvalidPrompt("a stroke without a plane", expected="the slice that it lies on", do="Say which.")
@@ -296,7 +307,7 @@ class Session:
     def suggest(self) -> Change:
         """The automatic method's own masks of the active label: finished parts, the last one in progress with its prompts."""
         with self._lock:
-            now = self._opened()
+            now = self._labelled()
             label = next(one for one in self.project.labels if one.value == now.history.now.label)
             classes = self.bench.method.classes
             if not self.bench.method.automatic:
@@ -330,7 +341,7 @@ class Session:
         to a box is better not shown (0.900, 0.910).
         """
         with self._lock:
-            now = self._opened()
+            now = self._labelled()
             plane = self._plane(plane)
             drawing = now.history.now
             piece = drawing.piece or Piece.empty(now.image.grid.ndim)
@@ -343,7 +354,7 @@ class Session:
                 shown = prompts.with_mask(_on(before.answer, grid, plane))
             change = self._draw(replace(drawing, piece=piece.answered(self._asked(plane, prompts, shown))))
             if before is None and plane is not None:
-                self._ahead(plane)
+                self._ahead(now, plane)
             return change
 
     def _asked(self, plane: Plane | None, prompts: Prompts, shown: Prompts) -> Asked:
@@ -376,8 +387,9 @@ class Session:
         before = now.history.now
         if drawing is before:
             return self._nothing()
-        now.journal.add(drawing, before)
-        now.history.add(drawing)
+        with now.lease.writing():
+            now.journal.add(drawing, before, now.base)
+            now.history.add(drawing)
         return self._changed(before)
 
     def _step(self, direction: str, can: Callable[[History], bool], go: Callable[[History], Drawing]) -> Change:
@@ -386,8 +398,9 @@ class Session:
             if not can(now.history):
                 return self._nothing()
             before = now.history.now
-            now.journal.move(direction)
-            go(now.history)
+            with now.lease.writing():
+                now.journal.move(direction)
+                go(now.history)
             return self._changed(before)
 
     def _changed(self, before: Drawing) -> Change:
@@ -407,7 +420,17 @@ class Session:
     def _opened(self) -> _Open:
         if self._now is None:
             raise InvalidPrompt("no image is open", expected="one", do="Open one from the list.")
+        self._now.lease.check()
         return self._now
+
+    def _labelled(self) -> _Open:
+        """The image that is open, whose active label is still one of the project's."""
+        now = self._opened()
+        if now.history.now.label not in {one.value for one in self.project.labels}:
+            raise InvalidPrompt(
+                f"the label {now.history.now.label}, which is gone", expected="one of the project's", do="Choose a label."
+            )
+        return now
 
     def _plane(self, plane: Plane | None) -> Plane | None:
         """The slice that is asked about, where the method works by slices."""
@@ -424,9 +447,8 @@ class Session:
             return [float(x) for axis, x in enumerate(at) if axis != plane[0]]
         return [float(x) for x in at]
 
-    def _ahead(self, asked: Plane | None) -> None:
+    def _ahead(self, now: _Open, asked: Plane | None) -> None:
         """Encode what may be asked about: the image or the slices beside the last one, then the next image."""
-        now = self._opened()
         names = [now.name, *filter(None, [self.project.next_after(now.name)])]
         wanted: list[tuple[str, Callable[[], Image], Plane | None]] = [
             (name, partial(self.project.image, name), None) for name in names

@@ -25,13 +25,22 @@ def stroke(path: Sequence[Sequence[float | int]], radius: float | int, grid: Gri
     high = np.minimum(np.ceil(places.max(0) + radius) + 1, grid.shape).astype(int)
     if (low >= high).any():
         return Region.none(2)
-    y, x = np.mgrid[low[0] : high[0], low[1] : high[1]]
-    near = np.zeros(y.shape, bool)
-    ends = list(pairwise(places)) or [(places[0], places[0])]
-    for start, end in ends:
-        along = end - start
-        length = float(along @ along)
-        share = ((y - start[0]) * along[0] + (x - start[1]) * along[1]) / length if length else np.zeros(y.shape)
-        share = np.clip(share, 0, 1)
-        near |= (y - start[0] - share * along[0]) ** 2 + (x - start[1] - share * along[1]) ** 2 <= radius**2
+    near = np.zeros(high - low, bool)
+    for start, end in pairwise(places) if len(places) > 1 else [(places[0], places[0])]:
+        ends = np.stack([start, end])  # each piece of the line in its own box: a long stroke covers little of its own
+        first = np.maximum(np.floor(ends.min(0) - radius).astype(int), low)
+        last = np.minimum(np.ceil(ends.max(0) + radius).astype(int) + 1, high)
+        if (first < last).all():
+            part = tuple(slice(a - c, b - c) for a, b, c in zip(first, last, low, strict=True))
+            near[part] |= _near(start, end, radius, first, last)
     return Region.of(near, [int(n) for n in low])
+
+
+def _near(start: np.ndarray, end: np.ndarray, radius: float | int, first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """Which samples of a box lie within a radius of a piece of a line."""
+    y, x = np.mgrid[first[0] : last[0], first[1] : last[1]]
+    along = end - start
+    length = float(along @ along)
+    share = ((y - start[0]) * along[0] + (x - start[1]) * along[1]) / length if length else np.zeros(y.shape)
+    share = np.clip(share, 0, 1)
+    return np.asarray((y - start[0] - share * along[0]) ** 2 + (x - start[1] - share * along[1]) ** 2 <= radius**2)
