@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from data_maker import blocks, grey, picture, volume
-from promisam.app import job_words
+from promisam.app import job_words, job_work, start
+from promisam.app.guard import Rules
 from promisam.app.job_process import Process
 from promisam.app.job_progress import last_row
 from promisam.app.jobs import Busy, Jobs, Options, learnable, learned
@@ -27,6 +28,7 @@ from promisam.runs.predictions import Done
 from promisam.runs.record import DataRecord, RunRecord
 from promisam.sam.checkpoint import write_state
 from promisam.session import Label, Project, Status
+from session.fake_segmenter import FakeSegmenter
 from tiny_sam import tiny
 
 NAMES = ["-x", "a, b", "c", "d", "e", "f"]
@@ -173,6 +175,27 @@ def test_a_former_choice_does_not_count_as_a_new_one(project, started):
     job = settled(jobs)
     assert (job.state, job.text) == ("failed", "no memory; expected some. Close other programs.")
     assert project.status("e").chosen == 1, "an earlier choice stays"
+
+
+def test_what_is_saved_while_ranks_are_noted_stays(project, started, monkeypatch):
+    looked, saving = Project.status, threading.Thread(target=finish, args=(project, "-x"))
+
+    def status(self, name):
+        found = looked(self, name)
+        if name == "f" and threading.current_thread().name.startswith("job") and saving.ident is None:
+            saving.start()
+            saving.join(0.3)
+        return found
+
+    jobs, made, _ = started(does=chosen("c", "d", "e"), hold=True)
+    jobs.start("select", k=1)
+    monkeypatch.setattr(Project, "status", status)
+    made[0].may_end.set()
+    settled(jobs)
+    monkeypatch.undo()
+    saving.join()
+    assert project.status("-x") == Status("done", "hand")
+    assert project.status("e").chosen == 1
 
 
 # --- learn ---------------------------------------------------------------------------------------------------------------
@@ -346,7 +369,9 @@ def test_what_nobody_worked_on_is_segmented(project, started):
     assert (job.state, job.text) == ("done", "2 images segmented")
     assert set(table(made[0].words[-1])) == {"-x", "e"}, "neither finished ones, nor drafts, nor what was saved in doubt"
     assert made[0].words[-2] == str(project.own / "models" / "unet-1")
-    assert made[0].out == project.predictions
+    assert made[0].out == project.own / "presegment" / "made"
+    assert project.prediction("e") == project.predictions / "e.png"
+    assert not list(made[0].out.rglob("*.png"))
     assert project.status("e") == Status("doubt", "model", 0.5, ("small",), 4)
     assert project.status("f") == Status("doubt", "hand")
     assert project.status("c") == Status("done", "hand")
@@ -374,6 +399,102 @@ def test_masks_of_a_method_get_the_values_of_the_labels(project, started):
     jobs.start("presegment")
     settled(jobs)
     assert np.array_equal(read_segmentation(project.prediction("e")).labels, blocks(7))
+
+
+def two_and_three(project):
+    """A method of this project whose classes 1 and 2 are the labels 2 and 3."""
+    project.set_labels([*project.labels, Label(2, "one", "#aabbcc"), Label(3, "other", "#ccbbaa")])
+    run_folder(project.own / "models" / "unet-1", labels=(2, 3))
+
+
+def test_masks_are_not_shown_before_they_have_the_values_of_the_labels(project, started):
+    two_and_three(project)
+    picture(project.predictions / "e.png", blocks(3))
+    jobs, made, _ = started(does=predicted(project, "-x", "e"), hold=True)
+    jobs.start("presegment")
+    until(jobs, lambda job: job.done == 2)
+    assert project.prediction("-x") is None
+    assert np.array_equal(read_segmentation(project.prediction("e")).labels, blocks(3)), "of the former work"
+    made[0].may_end.set()
+    settled(jobs)
+    for name in ("-x", "e"):
+        assert np.array_equal(read_segmentation(project.prediction(name)).labels, blocks(2))
+
+
+def test_masks_of_work_that_failed_get_their_values_once(project, started):
+    two_and_three(project)
+    jobs, _, _ = started(does=predicted(project, "e"), status=-9)
+    jobs.start("presegment")
+    assert settled(jobs).state == "failed"
+    assert np.array_equal(read_segmentation(project.prediction("e")).labels, blocks(2))
+    assert project.status("e") == Status("doubt", "model", 0.5, ("small",))
+
+
+def test_masks_that_could_not_be_taken_at_first_get_their_values_once(project, started, monkeypatch):
+    two_and_three(project)
+    replace, refused = os.replace, []
+
+    def refuse_once(source, target):
+        if Path(target).parent == project.predictions and not refused:
+            refused.append(target)
+            raise PermissionError(13, "busy")
+        replace(source, target)
+
+    jobs, made, _ = started(does=predicted(project, "-x", "e"), hold=True)
+    jobs.start("presegment")
+    monkeypatch.setattr(os, "replace", refuse_once)
+    made[0].may_end.set()
+    assert settled(jobs).state == "failed"
+    assert refused
+    for name in ("-x", "e"):
+        assert np.array_equal(read_segmentation(project.prediction(name)).labels, blocks(2))
+        assert project.status(name).by == "model"
+
+
+def test_a_damaged_mask_does_not_keep_the_others_from_being_noted(project, started):
+    two_and_three(project)
+
+    def does(fake):
+        predicted(project, "-x", "e")(fake)
+        (fake.out / "e.png").write_bytes(b"no picture")
+
+    jobs, _, _ = started(does=does)
+    jobs.start("presegment")
+    assert settled(jobs).state == "failed"
+    assert project.status("-x").by == "model"
+    assert np.array_equal(read_segmentation(project.prediction("-x")).labels, blocks(2))
+    assert project.prediction("e") is None
+    assert project.status("e") == Status()
+
+
+def test_what_is_begun_meanwhile_stays_a_draft(project, started):
+    run_folder(project.own / "models" / "unet-1")
+    jobs, made, _ = started(does=predicted(project, "-x", "e"), hold=True)
+    jobs.start("presegment")
+    (project.own / "drafts").mkdir(exist_ok=True)
+    (project.own / "drafts" / "e.jsonl").write_text("{}\n")
+    made[0].may_end.set()
+    job = settled(jobs)
+    assert (job.state, job.text) == ("done", "1 image segmented; 1 begun by hand meanwhile")
+    assert project.prediction("e") is None
+    assert project.status("e") == Status()
+    assert project.prediction("-x") is not None
+
+
+def test_what_is_saved_while_masks_are_taken_stays(project, started, monkeypatch):
+    two_and_three(project)
+
+    def read(file):
+        if file.name == "e.png":
+            finish(project, "-x")
+        return read_segmentation(file)
+
+    monkeypatch.setattr(job_work, "read_segmentation", read)
+    jobs, _, _ = started(does=predicted(project, "-x", "e"))
+    jobs.start("presegment")
+    assert settled(jobs).state == "done"
+    assert project.status("-x") == Status("done", "hand")
+    assert project.status("e").by == "model"
 
 
 def test_images_that_fail_are_counted_and_a_failure_of_all_is_one(project, started):
@@ -473,6 +594,19 @@ def test_what_is_not_meant_is_refused(project, started, kind, options):
     with pytest.raises(InvalidConfig):
         jobs.start(kind, **options)
     assert made == []
+
+
+@pytest.mark.parametrize(
+    ("given", "told"), [("./sam.pth", "sam.pth"), ("sam_vit_b", "sam_vit_b"), ("gone.pth", "gone.pth"), (None, None)]
+)
+def test_weights_are_found_from_the_folder_of_the_work(project, tmp_path, monkeypatch, given, told):
+    (tmp_path / "sam.pth").write_bytes(b"weights")
+    monkeypatch.chdir(tmp_path)
+    sources = []
+    monkeypatch.setattr(start, "load", lambda *_: FakeSegmenter())
+    monkeypatch.setattr(start, "Jobs", lambda project, use, source: sources.append(source) or Jobs(project, use, source))
+    start.build(start.Wish(project.root, weights=given, device="cpu"), Rules.of("t" * 16, "127.0.0.1", 8000))
+    assert sources == [Options(str(tmp_path / told) if told == "sam.pth" else told, None, "cpu", False)]
 
 
 # --- processes -----------------------------------------------------------------------------------------------------------

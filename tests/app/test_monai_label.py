@@ -385,6 +385,79 @@ def test_a_whole_metaimage_may_be_uploaded(server, folder, tmp_path):
     assert answer.json() == {"image": "m"}, answer.text
 
 
+SECRET = np.arange(1, 13, dtype=np.uint8)
+META = "ObjectType = Image\nNDims = 3\nDimSize = 2 2 3\nElementType = MET_UCHAR\n"
+NRRD = "NRRD0004\ntype: uint8\ndimension: 3\nsizes: 2 2 3\nencoding: raw\n"
+
+
+@pytest.mark.parametrize(
+    ("filename", "header"),
+    [
+        ("e.mha", META + "ElementDataFile = {}\n"),
+        ("e.mha", META + "  ElementDataFile = {}\n"),
+        ("e.mha", META + "\t\v\f ElementDataFile : {}\n"),
+        ("e.mha", META + "elementdatafile = LOCAL\nElementDataFile = {}\n"),
+        ("e.mha", META + "Elementdatafile = LOCAL\n" + "Comment = abcdefghijklmnopqrst\n" * 3000 + "ElementDataFile = {}\n"),
+        (
+            "e.mha",
+            META + "Foo\nElementDataFile = LOCAL\n" + "Comment = abcdefghijklmnopqrst\n" * 3000 + "ElementDataFile = {}\n",
+        ),
+        ("e.mha", META + "Comment = abcdefghijklmnopqrst\n" * 3000 + "ElementDataFile = {}\n"),
+        ("e.nrrd", NRRD + "data file: {}\n\n"),
+        ("e.nrrd", NRRD + "DataFile: {}\n\n"),
+        ("e.nrrd", NRRD + "space dimension: 3\rdata file: {}\n\n"),
+        ("e.nrrd", NRRD + "# abcdefghijklmnopqrst\n" * 3000 + "data file: {}\n\n"),
+        ("e.nrrd", NRRD + "data file: {}\n"),
+    ],
+)
+def test_an_upload_does_not_bring_another_file_of_this_machine(server, folder, tmp_path, filename, header):
+    (tmp_path / "secret").write_bytes(SECRET.tobytes())
+    sent = header.format(tmp_path / "secret").encode() + bytes(SECRET.size)
+    answer = server.send("PUT", "/datastore/?image=evil", [("file", filename, sent)])
+    assert answer.status_code == 400, answer.text
+    assert not list(folder.glob("evil*"))
+    assert list((server.project.own / "exchange").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("filename", "sent"),
+    [
+        ("a.mha", (META + "Comment = a : b\nElementDataFile = LOCAL\n").encode() + SECRET.tobytes()),
+        ("a.mha", META.replace("\n", "\r\n").encode() + b"ElementDataFile=Local\r\n" + SECRET.tobytes()),
+        ("a.nrrd", (NRRD + "# data files are elsewhere\nkey:=data file: x\n\n").encode() + SECRET.tobytes()),
+        ("a.nrrd", NRRD.replace("\n", "\r\n").encode() + b"\r\n" + SECRET.tobytes()),
+    ],
+)
+def test_one_file_with_its_samples_may_be_uploaded(server, filename, sent):
+    answer = server.send("PUT", "/datastore/?image=m", [("file", filename, sent)])
+    assert answer.json() == {"image": "m"}, answer.text
+    assert np.array_equal(server.project.image("m").pixels.ravel(), SECRET)
+
+
+def announcing(*shape):
+    """The header of a NIfTI file of that many samples."""
+    header = nibabel.Nifti1Image(np.zeros((2, 2, 2), np.uint8), OBLIQUE).to_bytes()
+    return header[:40] + np.array([len(shape), *shape, *[1] * (7 - len(shape))], "<i2").tobytes() + header[56:]
+
+
+@pytest.mark.parametrize(
+    ("filename", "sent"),
+    [
+        ("a.nii", announcing(30_000, 30_000, 30_000)),
+        ("a.nii.gz", gzip.compress(announcing(30_000, 30_000, 3))),
+        ("a.nrrd", NRRD.replace("2 2 3", "30000 30000 3").encode() + b"\n"),
+        ("a.nrrd", NRRD.replace("2 2 3", "2 2 " + "9" * 5000).encode() + b"\n"),
+        ("a.mha", (META.replace("2 2 3", "30000 30000 3") + "ElementDataFile = LOCAL\n").encode()),
+        ("a.mha", (META.replace("2 2 3", "30000 3000 3") + "ElementNumberOfChannels = 9\nElementDataFile = LOCAL\n").encode()),
+    ],
+)
+@pytest.mark.parametrize(("place", "part"), [("/datastore/?image=huge", "file"), ("/session/", "files")])
+def test_an_upload_that_announces_too_much_is_not_read(server, monkeypatch, filename, sent, place, part):
+    monkeypatch.setattr("promisam.app.monai_files.read", lambda _file: pytest.fail("it was read"))
+    answer = server.send("PUT", place, [(part, filename, sent)])
+    assert (answer.status_code, "samples; expected at most 600,000,000" in answer.json()["detail"]) == (400, True), answer.text
+
+
 def test_too_large_a_request(folder):
     server = Server(folder, limit=10_000)
     parts_ = [("file", "x.nii.gz", b"\0" * 20_000)]

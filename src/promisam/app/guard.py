@@ -11,6 +11,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -23,6 +24,9 @@ MONAI = re.compile(r"/monai/([^/]+)(/.*)?")
 _BODY = 16 << 20  # bytes of a request
 _TOO_LARGE = "The request is too large."
 _UPLOAD = 1 << 30  # bytes of an image or a mask that another program sends
+_HTTP = 80  # the port that browsers leave out
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
+_ANY = frozenset({"0.0.0.0", "[::]"})  # noqa: S104 - names to compare with
 _SECURITY = {
     b"content-security-policy": b"default-src 'self'; img-src 'self' blob: data:; style-src 'self' 'unsafe-inline'; "
     b"script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; connect-src 'self'; frame-ancestors 'none'; "
@@ -40,27 +44,32 @@ class Rules:
 
     Attributes:
         token: what it must know.
-        hosts: the names, with port, by which the server may be called.
+        hosts: what browsers may call the server, as in `Host`: names in lower case, with the port unless it is 80; "*" for any.
+        beyond: whether other machines reach it; then a proxy may stand before it, and pages come with https.
     """
 
     token: str
     hosts: frozenset[str]
+    beyond: bool = False
 
     @classmethod
     def of(cls, token: str, host: str, port: int) -> Rules:
         """For a server on this address."""
-        names = {host, "127.0.0.1", "localhost", "[::1]"} if host in {"127.0.0.1", "localhost", "::1"} else {host}
-        if host in {"0.0.0.0", "::"}:  # noqa: S104 - then any name of this machine is one of its own; the token remains
-            names = {"*"}
-        return cls(token, frozenset(f"{name}:{port}" for name in names))
+        name = _called(host)
+        if name in _ANY:  # then any name of this machine is one of its own; the token remains
+            return cls(token, frozenset({"*"}), beyond=True)
+        names = _LOOPBACK if name in _LOOPBACK else {name}
+        hosts = frozenset({f"{name}:{port}" for name in names} | (names if port == _HTTP else set()))
+        return cls(token, hosts, beyond=name not in _LOOPBACK)
 
     def host_fits(self, host: str) -> bool:
         """Whether the server is called by a name of its own."""
-        return host in self.hosts or any(name.startswith("*:") for name in self.hosts)
+        return "*" in self.hosts or host.lower() in self.hosts
 
     def origin_fits(self, origin: str, host: str) -> bool:
         """Whether a page that sends a request came from here; other programs send no origin."""
-        return origin in ("", f"http://{host}")
+        schemes = ("http", "https") if self.beyond else ("http",)
+        return origin == "" or origin.lower() in {f"{scheme}://{host}".lower() for scheme in schemes}
 
     def knows(self, token: str) -> bool:
         """Whether the token is right."""
@@ -108,6 +117,14 @@ class Guard:
         if not length.isdigit() or int(length) > (_UPLOAD if scope["path"].startswith("/monai/") else _BODY):
             return 413, _TOO_LARGE
         return None
+
+
+def _called(host: str) -> str:
+    """An address as browsers write it in `Host`: IPv6 in its short form and in brackets, without a zone."""
+    try:
+        return f"[{IPv6Address(host.partition('%')[0])}]"
+    except ValueError:
+        return host.lower()
 
 
 class _TooLargeError(Exception):

@@ -7,7 +7,6 @@ import math
 import os
 from collections import deque
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -88,17 +87,6 @@ class Kept:
 
     def _count(self) -> int:
         return sum(1 for _ in self.folder.glob("*/*.safetensors"))
-
-
-Mark = tuple[int, int]
-
-
-def mark(file: Path) -> Mark | None:
-    """Differs for a file that was written anew."""
-    with suppress(OSError):
-        told = file.stat()
-        return told.st_ino, told.st_mtime_ns
-    return None
 
 
 def last_row(table: Path) -> Mapping[str, str]:

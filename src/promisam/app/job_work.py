@@ -6,12 +6,12 @@ import csv
 import shutil
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from promisam.app.job_progress import Kept, Mark, Progress, Said, mark, training
+from promisam.app.job_progress import Kept, Progress, Said, training
 from promisam.app.job_words import (
     HELD_OUT,
     Options,
@@ -23,10 +23,10 @@ from promisam.app.job_words import (
     write_images,
 )
 from promisam.core import Segmentation
-from promisam.core.errors import InvalidConfig, NotFitted, PromisamError, TrainingStopped
+from promisam.core.errors import InvalidConfig, NotFitted, PromisamError, TrainingStopped, UnwritableOutput
 from promisam.io import mask_suffixes, read_segmentation, write
 from promisam.runs.predictions import Done, case_of, read_reports
-from promisam.runs.record import NAME, RunRecord, read_record
+from promisam.runs.record import NAME, read_record
 from promisam.session import Project, Status
 from promisam.store import find_method, is_few_shot
 from promisam.training.checkpoint import MODEL
@@ -82,8 +82,7 @@ def select_work(project: Project, source: Options, k: int) -> Work:
         rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
         names = [row["name"] for row in sorted(rows, key=lambda row: int(row["rank"])) if row["name"] not in done]
         ranks = {name: rank for rank, name in enumerate(names, 1) if name in project.inputs}
-        statuses = {name: project.status(name) for name in project.inputs}
-        project.set_statuses({name: replace(now, chosen=ranks.get(name)) for name, now in statuses.items()})
+        project.update_statuses(list(project.inputs), lambda name, now: replace(now, chosen=ranks.get(name)))
         unread = f"; {said.left_out()} could not be read" if status else ""
         return f"{_counted(len(ranks), 'image')} chosen{unread}"
 
@@ -162,33 +161,31 @@ def presegment_work(project: Project, source: Options) -> Work:
     names = [name for name in project.inputs if _untouched(project, name)]
     if not names:
         raise InvalidConfig("no image without work by hand", expected="at least one", do="Add images.")
-    table = write_images(project, names, project.own / "presegment" / "images.csv")
-    before = {name: _mark_of(project, name) for name in names}
-
-    def fresh() -> list[str]:
-        return [name for name in names if (now := _mark_of(project, name)) is not None and now != before[name]]
+    folder = project.own / "presegment"
+    table = write_images(project, names, folder / "images.csv")
+    made = _Made(project, record.data.labels, folder / "made")
+    made.clear()
 
     def progress(_said: Said) -> Progress:
-        made = len(fresh())
-        return Progress(f"image {made} of {len(names)}" if made else "reading the method", made, len(names))
-
-    def note() -> int:
-        made = fresh()
-        _note(project, record, made)
-        return len(made)
+        number = len(made.taken) + len(made.files(names))
+        return Progress(f"image {number} of {len(names)}" if number else "reading the method", number, len(names))
 
     def finish(status: int, said: Said) -> str:
-        made = note()
-        if status not in (0, _PARTLY) or not made:
+        made.take(names)
+        taken, begun = len(made.taken), len(made.files(names))
+        if status not in (0, _PARTLY) or not taken + begun:
             raise _failed(said, status)
-        failed = f"; {len(names) - made} failed: {said.complaint(status)}" if status and made < len(names) else ""
-        return f"{_counted(made, 'image')} segmented{failed}"
+        skipped = f"; {begun} begun by hand meanwhile" if begun else ""
+        failed = len(names) - taken - begun
+        return f"{_counted(taken, 'image')} segmented{skipped}" + (
+            f"; {failed} failed: {said.complaint(status)}" if status and failed else ""
+        )
 
     def drop() -> None:
         with suppress(PromisamError):
-            note()
+            made.take(names)
 
-    return Work(predict_words(run, table, project.predictions, source), progress, finish, drop)
+    return Work(predict_words(run, table, made.folder, source), progress, finish, drop)
 
 
 def learned(project: Project) -> Path | None:
@@ -200,42 +197,92 @@ def learned(project: Project) -> Path | None:
 def _untouched(project: Project, name: str) -> bool:
     """Whether no person has worked on an image: nothing saved, nothing begun."""
     status = project.status(name)
-    begun = (project.own / "drafts" / f"{name}.jsonl").exists() or bool(project.mask_files(name))
-    return status.state != "done" and status.by != "hand" and not begun
+    return status.state != "done" and status.by != "hand" and not project.drafted(name) and not project.mask_files(name)
 
 
-def _note(project: Project, record: RunRecord, made: Iterable[str]) -> None:
-    """Give new masks the project's values, and their images what the method says of them."""
-    rows: dict[str, Done] = {case_of(row): row for report in read_reports(project.predictions) for row in report.rows}
-    statuses = {}
-    for name in made:
-        _revalue(project, name, record.data.labels)
-        now, row = project.status(name), rows.get(name)
-        if now.state == "done" or now.by == "hand":  # saved while the command was at work
-            continue
-        known = (row.confidence, tuple(row.flags)) if row is not None else (None, ())
-        statuses[name] = Status("doubt", "model", *known, now.chosen)
-    project.set_statuses(statuses)
+@dataclass
+class _Made:
+    """Masks as a command writes them; the project's own only once they have its values.
+
+    Attributes:
+        project: that takes them.
+        values: of the labels that the method learned.
+        folder: that the command writes into.
+        taken: names of the images whose masks the project has taken.
+    """
+
+    project: Project
+    values: tuple[int, ...]
+    folder: Path
+    taken: set[str] = field(default_factory=set)
+    _valued: set[str] = field(default_factory=set)
+
+    def clear(self) -> None:
+        """An empty folder.
+
+        Raises:
+            UnwritableOutput: when the system refuses.
+        """
+        try:
+            if self.folder.exists():
+                shutil.rmtree(self.folder)
+            self.folder.mkdir(parents=True)
+        except OSError as error:
+            raise UnwritableOutput(f"{self.folder} ({error.strerror})", expected="an empty folder", do="Remove it.") from error
+
+    def files(self, names: Iterable[str]) -> dict[str, Path]:
+        """Masks that are made and not taken, by image."""
+        places = {n: [self.folder / f"{n}{end}" for end in mask_suffixes(self.project.inputs[n].path)] for n in names}
+        return {name: file for name, files in places.items() for file in files[::-1] if file.is_file()}
+
+    def take(self, names: Iterable[str]) -> None:
+        """Give masks the project's values, then to the project, and their images what the method says of them.
+
+        Images on which somebody draws by now are left to them. What was taken stays so; a second call goes on from there.
+
+        Raises:
+            PromisamError: for a mask that cannot be read, after all others were taken.
+            OSError: for one that cannot be moved, in the same way.
+        """
+        rows: dict[str, Done] = {case_of(row): row for report in read_reports(self.folder) for row in report.rows}
+        errors: list[Exception] = []
+        for name, file in self.files(names).items():
+            if self.project.drafted(name):
+                continue
+            try:
+                self._take(name, file)
+            except (PromisamError, OSError) as error:
+                errors.append(error)
+        self.project.update_statuses(sorted(self.taken), lambda name, now: _proposed(now, rows.get(name)))
+        if errors:
+            raise errors[0]
+
+    def _take(self, name: str, file: Path) -> None:
+        if name not in self._valued:
+            _revalue(self.project, file, self.values)
+            self._valued.add(name)
+        target = self.project.predictions / file.relative_to(self.folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        file.replace(target)
+        self.taken.add(name)
 
 
-def _revalue(project: Project, name: str, values: tuple[int, ...]) -> None:
+def _proposed(now: Status, row: Done | None) -> Status:
+    """With a mask of the model's; what a person has saved meanwhile stays."""
+    if now.state == "done" or now.by == "hand":
+        return now
+    known = (row.confidence, tuple(row.flags)) if row is not None else (None, ())
+    return Status("doubt", "model", *known, now.chosen)
+
+
+def _revalue(project: Project, file: Path, values: tuple[int, ...]) -> None:
     """Methods call their classes 1..n in the order of the labels' values, which need not be 1..n."""
-    file = project.prediction(name)
-    if file is None or values == tuple(range(1, len(values) + 1)):
+    if values == tuple(range(1, len(values) + 1)):
         return
     found = read_segmentation(file)
     table = np.array([0, *values], np.uint8)
     names = {label.value: label.name for label in project.labels}
     write(file, Segmentation(table[np.minimum(found.labels, len(values))], found.grid, names))
-
-
-def _mark_of(project: Project, name: str) -> tuple[Path, Mark] | None:
-    for suffix in mask_suffixes(project.inputs[name].path):
-        file = project.predictions / f"{name}{suffix}"
-        found = mark(file)
-        if found is not None:
-            return file, found
-    return None
 
 
 def _next_run(project: Project, method: str) -> Path:

@@ -1,4 +1,4 @@
-"""Files of MONAI Label's protocol: what is sent to a client, what a client uploads, and images kept for a while."""
+"""Files of MONAI Label's protocol: what is sent to a client, what becomes of its uploads, and images kept for a while."""
 
 from __future__ import annotations
 
@@ -12,26 +12,22 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from starlette.responses import Response
 
 from promisam.app.monai_refusals import NotThere
+from promisam.app.monai_uploads import AS_THEY_ARE, Stream, stored
 from promisam.core import Image, Segmentation
-from promisam.core.errors import InvalidConfig, UnsupportedFile, UnwritableOutput
+from promisam.core.errors import InvalidConfig, UnwritableOutput
 from promisam.io import Input, atomic_path, find_inputs, read, write
 from promisam.io.atomic import full_suffix
 from promisam.io.digest import file_digest
 from promisam.io.itk_files import write_itk
 from promisam.session import Project
 
-_AS_THEY_ARE = (".nii", ".nii.gz", ".nrrd", ".mha", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-_UPLOADS = (*_AS_THEY_ARE, ".dcm")
 ANSWERS = (".nii.gz", ".nii", ".nrrd", ".mha")
 _NAME = re.compile(r"\w[\w.-]{0,199}")
-_HEADER = 1 << 16  # bytes in which a header must end
-_ELSEWHERE = re.compile(rb"^(data ?file|elementdatafile)\s*[:=][ \t]*(?![ \t]|local[ \t]*$)", re.IGNORECASE | re.MULTILINE)
 BYTES = "application/octet-stream"
 
 
@@ -58,7 +54,7 @@ def file_name(one: Input) -> str:
 
 def sent_as_it_is(one: Input) -> bool:
     """Whether an image is one file that viewers read, voxels in the order in which we count them."""
-    return len(one.case.images) == 1 and one.path.is_file() and full_suffix(one.path) in _AS_THEY_ARE
+    return len(one.case.images) == 1 and one.path.is_file() and full_suffix(one.path) in AS_THEY_ARE
 
 
 def image_bytes(project: Project, name: str) -> bytes:
@@ -90,9 +86,10 @@ def uploaded(project: Project, name: str, stream: Stream) -> Iterator[Path]:
 
     Raises:
         UnsupportedFile: for a file of another kind, and for one whose samples would be read from somewhere else.
+        InvalidImage: for one of more samples than are taken.
     """
     with _scratch(project) as folder:
-        yield _stored(folder, name, stream)
+        yield stored(folder, name, stream)
 
 
 def add_image(project: Project, name: str, filename: str, stream: Stream) -> str:
@@ -125,15 +122,6 @@ def add_image(project: Project, name: str, filename: str, stream: Stream) -> str
             shutil.copyfile(file, partial)
     project.inputs = {**project.inputs, **find_inputs([target])}
     return stem
-
-
-@runtime_checkable
-class Stream(Protocol):
-    """Bytes to be read once."""
-
-    def read(self, size: int = -1, /) -> bytes:
-        """So many, or all."""
-        ...
 
 
 @dataclass
@@ -215,22 +203,6 @@ class Sessions:
 def checksum(one: Input) -> str:
     """Of the bytes that are sent."""
     return f"SHA256:{file_digest(one.path)}"
-
-
-def _stored(folder: Path, name: str, stream: Stream) -> Path:
-    suffix = full_suffix(name)
-    if suffix not in _UPLOADS:
-        raise UnsupportedFile(
-            f"an upload of the kind {suffix[:20]!r}", expected=f"one of {', '.join(_UPLOADS)}", do="Convert it first."
-        )
-    path = folder / f"upload{suffix}"
-    with path.open("wb") as file:
-        shutil.copyfileobj(stream, file)
-    if suffix in (".nrrd", ".mha"):
-        with path.open("rb") as file:
-            if _ELSEWHERE.search(file.read(_HEADER).replace(b"\r", b"")):
-                raise UnsupportedFile("an upload whose samples lie in another file", expected="one file", do="Save it as one.")
-    return path
 
 
 @contextmanager

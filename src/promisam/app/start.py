@@ -71,8 +71,13 @@ def build(wish: Wish, rules: Rules, report: Callable[[int, int | None], None] | 
     def use(run: Path) -> None:
         bench.use(load(wish, str(run)), run.name)
 
-    jobs = Jobs(project, use, Options(wish.weights, wish.like, wish.device, wish.offline))
+    jobs = Jobs(project, use, Options(_anywhere(wish.weights), wish.like, wish.device, wish.offline))
     return create_app(Office(project, bench), jobs, rules)
+
+
+def _anywhere(weights: str | None) -> str | None:
+    """Weights as commands that work in another folder find them: a file by its whole path."""
+    return str(Path(weights).resolve()) if weights is not None and Path(weights).is_file() else weights
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -35,7 +35,7 @@ def annotate(
     """Segment in a browser: click, correct, save; learn from what is done and pre-segment the rest.
 
     Masks go to masks/ in the folder, on each image's own grid; drafts and models to .promisam/ in it. The page is served to
-    this machine alone, at an address with a random token. 3D Slicer and OHIF connect to the printed MONAI Label address.
+    this machine alone, at an address with a random token. 3D Slicer connects to the printed MONAI Label address.
     """
     if any(importlib.util.find_spec(name) is None for name in ("fastapi", "uvicorn", "python_multipart")):
         raise MissingExtra(

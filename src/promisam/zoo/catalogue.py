@@ -154,15 +154,15 @@ CATALOGUE: dict[str, Entry] = {
         Entry(
             name="promisam-click",
             file="promisam_click.safetensors",
-            sha256="06883da177c97b06cbf33b02fc8356231708ec57a3f88e4436fc7fac66d3fe28",
-            size=8_146_696,
+            sha256="01028120fc8aa1781eb642cac6efcf7830251f1518c147d784ac8bb506b71d4e",
+            size=8_146_704,
             source=Packaged("litemedsam"),
             prompts=_EVERY,
             scaling="unit",
             side=256,
             family="tinyvit",
             licence="Apache-2.0",
-            note="LiteMedSAM's image encoder with a decoder of ours that learned clicks; see docs/models/promisam-click.md.",
+            note="LiteMedSAM with a decoder of ours for clicks, masks and corrections; boxes as LiteMedSAM.",
         ),
         Entry(
             name="medsam_vit_b",
