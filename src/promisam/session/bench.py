@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -42,6 +43,7 @@ class Bench:
         self.encodings = Encodings(keep)
         self._prepared = Encodings(_PREPARED)
         self._deciding = threading.Lock()
+        self._decider = ThreadPoolExecutor(1, thread_name_prefix="decode")
         self._tool = _Tool(method, name)
 
     @property
@@ -87,8 +89,7 @@ class Bench:
         tool = self._tool
         tool.method.check(prompts.grid, prompts)
         encoded = self._encoded(tool, name, image, plane)
-        with self._deciding:
-            return tool.method.decode(encoded, prompts)
+        return self._decided(tool.method, encoded, prompts)
 
     def follow(self, name: str, image: Image, axis: int, masks: Mapping[int, Bool[np.ndarray, "y x"]]) -> Region:
         """An object through a volume, from each of its masks on slices to halfway to the next; takes seconds.
@@ -107,8 +108,7 @@ class Bench:
         for before, here, after in zip([None, *places], places, [*places[1:], None], strict=False):
             alone = np.zeros(image.grid.shape, bool)
             alone[(slice(None),) * axis + (here,)] = masks[here]
-            with self._deciding:
-                mask = method.decode(encoded, Prompts(image.grid).with_mask(alone)).logits[0] > 0
+            mask = self._decided(method, encoded, Prompts(image.grid).with_mask(alone)).logits[0] > 0
             if before is not None:
                 mask[(slice(None),) * axis + (slice(0, (before + here) // 2 + 1),)] = False
             if after is not None:
@@ -124,9 +124,9 @@ class Bench:
             encoded = method.encode(self._shown(tool, name, image))
         else:
             method, encoded = tool.method, self._encoded(tool, name, image, None)
+        scores = self._decided(method, encoded, Prompts(image.grid))
         with self._deciding:
-            scores = method.decode(encoded, Prompts(image.grid))
-            told = method.explain(encoded) if isinstance(method, Explains) else None
+            told = self._decider.submit(method.explain, encoded).result() if isinstance(method, Explains) else None
         return scores, told
 
     def ahead(self, *wanted: tuple[str, Callable[[], Image], Plane | None]) -> None:
@@ -155,6 +155,11 @@ class Bench:
         """End what runs in the background."""
         self.encodings.close()
         self._prepared.close()
+
+    def _decided(self, method: Segmenter, encoded: Any, prompts: Prompts) -> Scores:  # noqa: ANN401
+        """One answer at a time, always in the same thread: memory that it used stays with its thread."""
+        with self._deciding:
+            return self._decider.submit(method.decode, encoded, prompts).result()
 
     def _encoded(self, tool: _Tool, name: str, image: Image, plane: Plane | None) -> Any:  # noqa: ANN401
         def encode() -> Any:  # noqa: ANN401 - each method has its own Encoded

@@ -12,7 +12,8 @@ from typing import Any
 class Encodings:
     """Values by key, made once each, the least recently used given up first; safe from several threads.
 
-    Making is left to one thread at a time: an encoder takes the whole machine anyway.
+    Making is left to one thread, always the same: an encoder takes the whole machine anyway, and memory that it used stays with
+    its thread.
     """
 
     def __init__(self, keep: int = 64) -> None:
@@ -21,6 +22,7 @@ class Encodings:
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
         self._lock = threading.Lock()
         self._making = threading.Lock()
+        self._maker = ThreadPoolExecutor(1, thread_name_prefix="encode")
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="encode-ahead")
         self._wanted: list[Future[None]] = []
         self._closed = False
@@ -36,7 +38,7 @@ class Encodings:
         with self._making:
             if (found := self._found(key)) is not None:
                 return found
-            made = make()
+            made = self._maker.submit(make).result()
             with self._lock:
                 self._kept[key] = made
                 while len(self._kept) > self.keep:
