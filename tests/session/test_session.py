@@ -738,6 +738,12 @@ def test_a_long_stroke_covers_what_its_pieces_cover(work):
     assert whole.sum() < 2.8 * 2 * sum(np.hypot(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(path)) + 60
 
 
+def test_a_folder_is_open_in_one_server(work):
+    work.project.claim()
+    with pytest.raises(PromisamError, match="another server"):
+        work.reborn().project.claim()
+
+
 def test_a_project_that_was_moved_goes_on(work, tmp_path_factory):
     work.session.click((30, 40))
     moved = Path(tmp_path_factory.mktemp("moved")) / "there"

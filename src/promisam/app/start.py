@@ -63,10 +63,11 @@ def build(wish: Wish, rules: Rules, report: Callable[[int, int | None], None] | 
     """The server of a folder.
 
     Raises:
-        PromisamError: for a folder without images, and weights or methods that cannot be had.
+        PromisamError: for a folder without images or open in another server, and weights or methods that cannot be had.
     """
     project = Project.open(wish.path)
     bench = Bench(load(wish, wish.method, report), Path(wish.method).name, wish.keep)
+    project.claim()
 
     def use(run: Path) -> None:
         bench.use(load(wish, str(run)), run.name)

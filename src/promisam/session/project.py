@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from filelock import BaseFileLock, FileLock, Timeout
 from jaxtyping import UInt8
 
 from promisam.core import Grid, Image, Segmentation
@@ -27,7 +28,7 @@ from promisam.core.errors import (
     UnwritableOutput,
 )
 from promisam.io import Input, atomic_text, find_cases, find_inputs, mask_suffix, mask_suffixes, write
-from promisam.io.atomic import full_suffix
+from promisam.io.atomic import full_suffix, writing
 from promisam.io.cases import read_labels
 from promisam.io.layouts import Case
 from promisam.io.preview import COLOURS
@@ -110,6 +111,7 @@ class Project:
     _cases: Mapping[str, Case]
     _classes: Mapping[int, str]
     _absent: Mapping[str, Status] = field(default_factory=dict, repr=False)  # of images that were not opened this time
+    _claimed: BaseFileLock | None = field(default=None, repr=False)
     _axes: dict[str, int] = field(default_factory=dict, repr=False)
     _images: Encodings = field(default_factory=lambda: Encodings(_IMAGES), repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
@@ -136,6 +138,24 @@ class Project:
         for name in inputs:
             project.status(name)  # refuses masks that lie elsewhere
         return project
+
+    def claim(self) -> None:
+        """Keep other servers off this folder, until this process ends however it ends.
+
+        Raises:
+            InvalidConfig: when another one works on it.
+            UnwritableOutput: when the folder cannot be written to.
+        """
+        place = self.own / "lock"
+        with writing(place):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            self._claimed = FileLock(place)
+            try:
+                self._claimed.acquire(timeout=0)
+            except Timeout:
+                raise InvalidConfig(
+                    f"{self.root}, open in another server", expected="one server a folder", do="Use that one's address."
+                ) from None
 
     @property
     def own(self) -> Path:
