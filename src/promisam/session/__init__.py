@@ -3,9 +3,10 @@
 from promisam.session.bench import Bench
 from promisam.session.desk import Desk, Taken
 from promisam.session.drawing import Asked, Drawing, Piece, Plane
+from promisam.session.opened import Change
 from promisam.session.project import Label, Project, State, Status
 from promisam.session.region import Region, Span
-from promisam.session.session import Change, Prompted, Session
+from promisam.session.session import Prompted, Session
 
 __all__ = [
     "Asked",
