@@ -189,7 +189,7 @@ def test_what_it_learned_is_what_it_answers():
     asked, encoded = Prompts(TWO.image.grid).click((12.0, 14.0)), method.encode(TWO.image)
     before = sum(method.loss(scenes).values()).item(), method.decode(encoded, asked).logits
     steps = torch.optim.AdamW(method.network.parameters(), 1e-3)
-    for _ in range(10):
+    for _ in range(20):
         steps.zero_grad()
         sum(method.loss(scenes).values()).backward()
         steps.step()

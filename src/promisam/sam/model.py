@@ -55,24 +55,14 @@ class Answering(nn.Module):
         self.prompt_encoder = prompt_encoder
         self.mask_decoder = mask_decoder
 
-    def decode(
-        self,
-        embedding: Float[Tensor, "#b c h w"],
-        points_xy: Float[Tensor, "b n 2"] | None = None,
-        labels: Int64[Tensor, "b n"] | None = None,
-        boxes_xyxy: Float[Tensor, "b 4"] | None = None,
-        masks: Float[Tensor, "b 1 y x"] | None = None,
-    ) -> tuple[Float[Tensor, "b k v u"], Float[Tensor, "b k"]]:
-        """Logits and predicted IoU of all masks: index 0 for a clear prompt, the rest for an ambiguous one.
-
-        Arguments as in `PromptEncoder.forward`; the logits have four times the embedding's grid.
-        """
-        sparse, dense = self.prompt_encoder(points_xy, labels, boxes_xyxy, masks)
+    def decode(self, embedding: Float[Tensor, "#b c h w"], **given: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and predicted IoU of all masks; arguments as of `Sam.decode`."""
+        sparse, dense = self.prompt_encoder(**given)
         tokens, features = self.mask_decoder.attend(embedding, self.prompt_encoder.dense_positions(), sparse, dense)
         return self.mask_decoder.masks(tokens, features)
 
 
-class Sam(Answering):
+class Sam(nn.Module):
     """The network under Meta's state-dict names; no `no_grad`, numpy or file inside.
 
     Weights that learned clicks on top of others may keep these for the prompts that they know best: `for_boxes` answers a box
@@ -87,9 +77,11 @@ class Sam(Answering):
         traits: Traits | None = None,
         for_boxes: Answering | None = None,
     ) -> None:
-        super().__init__(prompt_encoder, mask_decoder)
+        super().__init__()
         self.image_encoder: ImageEncoder
         self.add_module("image_encoder", image_encoder)
+        self.prompt_encoder = prompt_encoder
+        self.mask_decoder = mask_decoder
         self.for_boxes = for_boxes
         self.traits = traits or Traits()
 
@@ -114,11 +106,17 @@ class Sam(Answering):
         boxes_xyxy: Float[Tensor, "b 4"] | None = None,
         masks: Float[Tensor, "b 1 y x"] | None = None,
     ) -> tuple[Float[Tensor, "b k v u"], Float[Tensor, "b k"]]:
-        """As of `Answering`; a box alone has one mask where something else answers boxes."""
+        """Logits and predicted IoU of all masks: index 0 for a clear prompt, the rest for an ambiguous one.
+
+        Arguments as in `PromptEncoder.forward`; the logits have four times the embedding's grid. A box alone has one mask where
+        something else answers boxes.
+        """
         if self.for_boxes is not None and boxes_xyxy is not None and points_xy is None and masks is None:
             logits, quality = self.for_boxes.decode(embedding, boxes_xyxy=boxes_xyxy)
             return logits[:, :1], quality[:, :1]
-        return super().decode(embedding, points_xy, labels, boxes_xyxy, masks)
+        sparse, dense = self.prompt_encoder(points_xy, labels, boxes_xyxy, masks)
+        tokens, features = self.mask_decoder.attend(embedding, self.prompt_encoder.dense_positions(), sparse, dense)
+        return self.mask_decoder.masks(tokens, features)
 
 
 def fingerprint(module: nn.Module) -> str:

@@ -32,7 +32,7 @@ class ProjectedAttention(nn.Module):
             for projection, x in ((self.q_proj, q), (self.k_proj, k), (self.v_proj, v))
         )
         mask = None if seen is None else seen[:, None, None]
-        learning = torch.is_grad_enabled() and heads_q.device.type == "cpu"
+        learning = any(x.requires_grad for x in (heads_q, heads_k, heads_v)) and heads_q.device.type == "cpu"
         attend = _in_products if learning else F.scaled_dot_product_attention
         out = attend(heads_q, heads_k, heads_v, mask)
         return self.out_proj(out.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
