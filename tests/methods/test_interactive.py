@@ -188,8 +188,8 @@ def test_what_it_learned_is_what_it_answers():
     scenes = batch(method, TWO, labelled())
     asked, encoded = Prompts(TWO.image.grid).click((12.0, 14.0)), method.encode(TWO.image)
     before = sum(method.loss(scenes).values()).item(), method.decode(encoded, asked).logits
-    steps = torch.optim.AdamW(method.network.parameters(), 1e-3)
-    for _ in range(20):
+    steps = torch.optim.AdamW(method.network.parameters(), 3e-3)
+    for _ in range(30):
         steps.zero_grad()
         sum(method.loss(scenes).values()).backward()
         steps.step()
