@@ -46,5 +46,5 @@ $(VENV)/.installed: $(VENV)/.torch $(PROJECT)
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(PIP) install -c constraints.txt -e '.[dicom,register,web,test]'
+	$(PIP) install -c constraints.txt -e '.[dicom,register,web,onnx,docs,test]'
 	touch $@
