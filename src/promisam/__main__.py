@@ -2,4 +2,5 @@
 
 from promisam.cli.main import run
 
-run()
+if __name__ == "__main__":  # processes that are started from here import this module, too
+    run()

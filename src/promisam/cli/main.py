@@ -17,6 +17,7 @@ from promisam.cli.fit import fit
 from promisam.cli.import_method import import_method
 from promisam.cli.info import info
 from promisam.cli.predict import predict
+from promisam.cli.report import report
 from promisam.cli.reproduce import reproduce
 from promisam.cli.segment import segment
 from promisam.cli.select import select
@@ -45,6 +46,7 @@ app.command("import")(import_method)
 app.command()(evaluate)
 app.command()(benchmark)
 app.command()(reproduce)
+app.command()(report)
 app.command()(demo)
 app.add_typer(weights, name="weights")
 

@@ -1,0 +1,87 @@
+"""The `report` command: every method on one's own labelled data, measured and told in a way that anyone can run again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from promisam.cli.stopping import ending
+from promisam.cli.terminal import plain
+
+if TYPE_CHECKING:
+    from promisam.evidence import Measured, Profile
+
+
+def report(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="A labelled data set, or a folder of several.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="OUT", help="A folder; an interrupted report goes on in it.")
+    ],
+    *,
+    profile: Annotated[
+        Literal["fast", "full"], typer.Option(help="fast: a few cases and steps, to see all of it work; full: hours.")
+    ] = "fast",
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME", help="This subfolder of DATA only; repeatable.")
+    ] = None,
+    methods: Annotated[
+        str | None, typer.Option(metavar="A,B,...", help="Of sam, click, unet, ips, apm, imedsam, interactive, mpa, promise3d.")
+    ] = None,
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")] = "auto",
+    threads: Annotated[int, typer.Option(min=1, help="Of PyTorch, on a CPU.")] = 1,
+    offline: Annotated[bool, typer.Option("--offline", help="Never touch the network.")] = False,
+    render_only: Annotated[
+        bool, typer.Option("--render-only", help="Measure nothing: make the texts again from OUT's tables.")
+    ] = False,
+) -> None:
+    """Compare every method with plain SAM and a U-Net on labelled data: tables, plots, a page, and what makes each row again.
+
+    Writes report.html, results.md, summary.csv, comparisons.csv and plots/ after each row, so that what is there can be read
+    at any moment. What was measured before is not measured again. Rows whose prompts were made from the truth are marked.
+    """
+    from promisam.evidence import PROFILES, find_sets, measure, plan, read_tables, render, tables_of
+    from promisam.evidence.measuring import Machine
+
+    if render_only:
+        _say(f"page: {render(read_tables(output), output)[0]}")
+        return
+    wanted = _wanted(PROFILES[profile], methods)
+    found = find_sets(data, _sets(wanted, data, sets), wanted.cases)
+    entries = plan(found, wanted)
+    _say(f"{len(entries)} entries on {', '.join(one.name for one in found)}")
+    measured: list[Measured] = []
+    with ending():
+        for number, entry in enumerate(entries, 1):
+            one = measure(entry, output, Machine(device, threads, offline), lambda text: _say(f"  {text}"))
+            measured.append(one)
+            _say(f"{number}/{len(entries)} {entry.name}: {_headline(one)}")
+            render(tables_of(measured), output)
+    _say(f"page: {output / 'report.html'}")
+
+
+def _wanted(profile: Profile, methods: str | None) -> Profile:
+    return profile if methods is None else replace(profile, methods=tuple(methods.split(",")))
+
+
+def _sets(profile: Profile, data: Path, named: list[str] | None) -> tuple[str, ...]:
+    """Those that were named, else those of the profile that are there, with the sets that what is learned is tried on."""
+    if named:
+        return tuple(dict.fromkeys(named))
+    preferred = [*profile.sets, *(name for pair in profile.transfers for name in pair)]
+    return tuple(name for name in dict.fromkeys(preferred) if (data / name).is_dir())
+
+
+def _headline(one: Measured) -> str:
+    first = one.answers[0].prompt if one.answers else ""
+    dices = [a.dice for a in one.answers if a.prompt == first and a.clicks <= 1 and a.size == 0]
+    if not dices:
+        return "no test case holds what is to be found"
+    told = ", prompted from the truth" if one.answers[0].from_truth else ""
+    return f"Dice {sum(dices) / len(dices):.3f} ({first}{told}; {one.cost.train_minutes:.1f} minutes of learning)"
+
+
+def _say(text: str) -> None:
+    typer.echo(plain(text))

@@ -1,0 +1,22 @@
+"""Evidence: what every method reaches on one's own labelled data, measured row by row, and the report of it."""
+
+from promisam.evidence.measuring import Measured, measure
+from promisam.evidence.plan import PROFILES, Entry, Profile, plan
+from promisam.evidence.sets import LabelledSet, find_sets
+from promisam.evidence.tables import Tables, read_tables, tables_of
+from promisam.evidence.writing import render
+
+__all__ = [
+    "PROFILES",
+    "Entry",
+    "LabelledSet",
+    "Measured",
+    "Profile",
+    "Tables",
+    "find_sets",
+    "measure",
+    "plan",
+    "read_tables",
+    "render",
+    "tables_of",
+]

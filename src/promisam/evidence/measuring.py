@@ -1,0 +1,231 @@
+"""Entries measured one after the other, each in processes of its own, so that its memory is its own; what is there is kept."""
+
+from __future__ import annotations
+
+import multiprocessing
+import platform
+import shlex
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from promisam import __version__
+from promisam.core.errors import InvalidConfig, PromisamError
+from promisam.evidence.answers import Answer, Cost, as_csv, from_csv
+from promisam.evidence.learning import Learned
+from promisam.evidence.plan import Entry
+from promisam.evidence.sets import folder_name
+from promisam.io import atomic_text
+from promisam.runs.record import commit
+from promisam.store import Device, Source
+
+ANSWERS, COST, FINGERPRINT = "answers.csv", "cost.csv", "fingerprint.txt"
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An entry and what came of it."""
+
+    entry: Entry
+    answers: tuple[Answer, ...]
+    cost: Cost
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where it is measured.
+
+    Attributes:
+        device: for networks.
+        threads: of PyTorch.
+        offline: never touch the network.
+    """
+
+    device: Device = "auto"
+    threads: int = 1
+    offline: bool = False
+
+    def __str__(self) -> str:
+        """Processor or graphics card, and threads."""
+        from promisam.store import choose_device
+
+        device = choose_device(self.device)
+        if device.type == "cuda":
+            import torch
+
+            return torch.cuda.get_device_name(device)
+        return f"{_processor()}, {self.threads} thread{'s' if self.threads != 1 else ''}"
+
+
+def measure(entry: Entry, out: Path, machine: Machine, say: Say) -> Measured:
+    """What an entry reaches; read where it was measured before, else measured and written whole or not at all.
+
+    Args:
+        entry: a method on a set.
+        out: the report's folder.
+        machine: where.
+        say: told what is being done.
+
+    Raises:
+        InvalidConfig: where an entry of that name was measured with other settings.
+        PromisamError: for what is wrong with data, weights or training.
+    """
+    place = out / "entries" / entry.name
+    if (place / FINGERPRINT).is_file():
+        if (place / FINGERPRINT).read_text().strip() != entry.fingerprint:
+            raise InvalidConfig(
+                f"{place}, measured with other settings or cases",
+                expected="those of now",
+                do=f"Name another folder, or remove {place} and {out / 'runs' / entry.run}*.",
+            )
+        return Measured(entry, tuple(from_csv(Answer, place / ANSWERS)), from_csv(Cost, place / COST)[0])
+    learned = _learned(entry, out, machine, say)
+    say(f"{entry.name}: asking about {len(entry.tested.test)} cases")
+    found, peak = _apart(_ask, entry, out, machine)
+    answers = tuple(found)
+    cost = _cost(entry, learned, peak, machine)
+    atomic_text(place / ANSWERS, as_csv(Answer, answers))
+    atomic_text(place / COST, as_csv(Cost, [cost]))
+    atomic_text(place / FINGERPRINT, entry.fingerprint + "\n")  # last: with it, the entry is complete
+    return Measured(entry, answers, cost)
+
+
+def _learned(entry: Entry, out: Path, machine: Machine, say: Say) -> Learned | None:
+    if entry.contestant.learns == "nothing":
+        return None
+    place = out / "runs" / f"{entry.run}.json"
+    if place.is_file():
+        return Learned.read(place)
+    say(f"{entry.run}: learning")
+    found, peak = _apart(_learn, entry, out, machine)
+    learned: Learned = replace(found, peak_mb=peak)
+    learned.write(place)
+    return learned
+
+
+def _cost(entry: Entry, learned: Learned | None, peak: int, machine: Machine) -> Cost:
+    return Cost(
+        train_minutes=0.0 if learned is None else round(learned.minutes, 2),
+        train_peak_mb=0 if learned is None else learned.peak_mb,
+        test_peak_mb=peak,
+        steps=0 if learned is None else learned.steps,
+        best_validation=float("nan") if learned is None or learned.best_validation is None else learned.best_validation,
+        train_cases=0 if learned is None else len(learned.train),
+        test_cases=len(entry.tested.test),
+        commands=commands(entry),
+        machine=str(machine),
+        date=datetime.now(UTC).date().isoformat(),
+        version=__version__,
+        commit=commit() or "",
+    )
+
+
+def commands(entry: Entry) -> str:
+    """What makes the figures by hand; SPLIT is the file in `splits`."""
+    one = entry.contestant
+    prompts = [word for text in entry.asked for word in ("--prompt", text)]
+    more = ["--clicks", str(one.clicks)] if "click" in entry.asked else []
+    if one.learns == "nothing":
+        told = ["--part", "test", "--split", "SPLIT"] if entry.tested.train else []
+        options = [word for name, value in entry.options.items() for word in (f"--{name}", str(value))]
+        return shlex.join(["promisam", "benchmark", one.weights, entry.tested.name, *options, *prompts, *more, *told])
+    sets = [word for name, value in entry.options.items() for word in ("--set", f"{name}={_written(value)}")]
+    split = [] if entry.tested is not entry.data else ["--part", "test", "--split", "SPLIT"]
+    fit = ["promisam", "fit", one.method, entry.data.name, "-o", "RUN", "--split", "SPLIT", *sets]
+    return f"{shlex.join(fit)} && {shlex.join(['promisam', 'benchmark', 'RUN', entry.tested.name, *prompts, *more, *split])}"
+
+
+def _written(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named and named[0] != "unknown" else platform.machine()
+
+
+def _learn(entry: Entry, out: Path, machine: Machine) -> Learned:
+    from promisam.evidence.learning import learn
+
+    return learn(entry, out, _source(entry, machine), 0)
+
+
+def _ask(entry: Entry, out: Path, machine: Machine) -> list[Answer]:
+    from promisam import store
+    from promisam.evidence.asking import answers
+    from promisam.io import open_examples
+
+    found = {example.name: example for example in open_examples(entry.tested.path).examples}
+    fixed: dict[str, Any] = {"device": machine.device, "offline": machine.offline, "ndim": entry.tested.ndim}
+    if entry.contestant.learns == "nothing":
+        method = store.load(entry.contestant.weights, method=entry.contestant.method, config=entry.options, **fixed)
+    else:
+        method = store.load(method=out / "runs" / entry.run, **fixed)
+    return list(answers(entry, method, [found[name] for name in entry.tested.test], lambda *_: None))
+
+
+def _source(entry: Entry, machine: Machine) -> Source:
+    return Source(entry.contestant.weights or None, machine.device, offline=machine.offline)
+
+
+def _apart(work: Callable[..., Any], entry: Entry, out: Path, machine: Machine) -> tuple[Any, int]:
+    """The result of some work in a process of its own, and its largest resident memory in MB."""
+    methods = multiprocessing.get_all_start_methods()
+    context: Any = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+    if "forkserver" in methods:
+        context.set_forkserver_preload(["promisam.evidence.learning", "promisam.evidence.asking", "promisam.methods"])
+    here, there = context.Pipe(duplex=False)
+    log = out / "logs" / f"{folder_name(entry.name)}.{work.__name__.strip('_')}.txt"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    process = context.Process(target=_work, args=(work, (entry, out, machine), there, log), daemon=True)
+    process.start()
+    there.close()
+    try:
+        result, peak, fault = here.recv()
+    except EOFError:
+        process.join()
+        raise RuntimeError(f"the process for {entry.name} ended with {process.exitcode}; see {log}") from None
+    finally:
+        if sys.exc_info()[0] is not None:
+            process.terminate()
+        process.join()
+    if fault is not None:
+        raise fault
+    return result, peak
+
+
+def _work(work: Callable[..., Any], given: Sequence[Any], told: Connection, log: Path) -> None:
+    """In the process: what comes out goes back, what is printed goes to the log."""
+    import torch
+
+    torch.set_num_threads(given[-1].threads)
+    with log.open("w") as file:
+        sys.stdout = sys.stderr = file
+        try:
+            told.send((work(*given), _peak_mb(), None))
+        except PromisamError as error:
+            told.send((None, 0, error))
+        except Exception:
+            traceback.print_exc()
+            raise
+
+
+def _peak_mb() -> int:
+    """Largest resident memory of this process; 0 where the system does not say."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    scale = 2**20 if sys.platform == "darwin" else 2**10
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // scale)

@@ -1,0 +1,183 @@
+"""What is measured: profiles, and the entries that a profile makes of sets and methods."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from promisam.core.errors import InvalidConfig
+from promisam.evidence.contestants import CONTESTANTS, Contestant, fitted_to
+from promisam.evidence.sets import LabelledSet, folder_name
+
+MOST_SUPPORTS = 10  # of a few-shot method
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much is measured.
+
+    Attributes:
+        name: for the command line.
+        sets: preferred where they are among the data; else all that are there.
+        cases: at most so many of each of train and test; None for all.
+        steps: of training, by method and axes.
+        shots: numbers of labelled images of the curves, beside all of them.
+        draws: of random prompts.
+        sizes: of masks, in samples along the longer side.
+        transfers: pairs of sets: what was learned on the first is tested on the second, too.
+        methods: keys of the contestants; empty for all.
+    """
+
+    name: str
+    sets: tuple[str, ...]
+    cases: int | None
+    steps: Mapping[tuple[str, int], int]
+    shots: tuple[int, ...]
+    draws: int
+    sizes: tuple[int, ...]
+    transfers: tuple[tuple[str, str], ...] = ()
+    methods: tuple[str, ...] = ()
+
+
+PROFILES = {
+    "fast": Profile(
+        "fast",
+        ("hc18", "msd_hippocampus"),
+        cases=8,
+        steps={
+            ("unet", 2): 80,
+            ("promise2d", 2): 16,
+            ("imedsam", 2): 12,
+            ("interactive", 2): 8,
+            ("unet", 3): 100,
+            ("promise3d", 3): 100,
+        },
+        shots=(1,),
+        draws=5,
+        sizes=(128, 896),
+        methods=("sam", "click", "unet", "ips", "apm", "imedsam", "interactive", "mpa", "promise3d"),
+    ),
+    "full": Profile(
+        "full",
+        ("hc18", "busi", "cvc_clinicdb", "minijsrt_lung", "isic2018_512", "msd_hippocampus", "sts_mr"),
+        cases=None,
+        steps={
+            ("unet", 2): 500,
+            ("promise2d", 2): 250,
+            ("imedsam", 2): 200,
+            ("interactive", 2): 120,
+            ("unet", 3): 1500,
+            ("promise3d", 3): 1200,
+        },
+        shots=(1, 5, 10),
+        draws=5,
+        sizes=(128, 256, 512, 896),
+        transfers=(("isic2018_512", "isic2017_full"),),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One method on one set with so many labels: trained once, then asked in several ways.
+
+    Attributes:
+        contestant: the method.
+        data: what it learns from.
+        tested: what it is tested on; the test part of `data`, or another set.
+        shots: labelled images; None for the whole training part, 0 for a method that learns nothing.
+        options: of method and training.
+        asked: prompts.
+        draws: of random prompts.
+        sizes: at which it answers, beside the images' own.
+    """
+
+    contestant: Contestant
+    data: LabelledSet
+    tested: LabelledSet
+    shots: int | None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    asked: tuple[str, ...] = ()
+    draws: int = 5
+    sizes: tuple[int, ...] = ()
+
+    @property
+    def run(self) -> str:
+        """Name of the run folder, which entries that differ in the test set alone share."""
+        labels = "all" if self.shots is None else str(self.shots)
+        return folder_name(f"{self.data.name}.{self.contestant.key}.{labels}")
+
+    @property
+    def name(self) -> str:
+        """Its own name."""
+        return self.run if self.tested.name == self.data.name else folder_name(f"{self.run}.on.{self.tested.name}")
+
+    @property
+    def fingerprint(self) -> str:
+        """Of everything that its figures depend on, machine and version apart."""
+        told = asdict(self)
+        for part in ("data", "tested"):
+            told[part].pop("path")
+        return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def plan(sets: Sequence[LabelledSet], profile: Profile) -> tuple[Entry, ...]:
+    """All entries, set by set, what is cheap before what is not.
+
+    Raises:
+        InvalidConfig: for unknown methods.
+    """
+    known = {one.key for one in CONTESTANTS}
+    unknown = [key for key in profile.methods if key not in known]
+    if unknown:
+        raise InvalidConfig(f"the method {unknown[0]}", expected=f"some of {', '.join(sorted(known))}", do="Check --methods.")
+    by_name = {one.name: one for one in sets}
+    found: list[Entry] = []
+    for one in sets:
+        others = [by_name[b] for a, b in profile.transfers if a == one.name and b in by_name]
+        for contestant in _taking_part(one, profile):
+            own = list(_entries(one, contestant, profile))
+            moved = () if contestant.learns == "nothing" else others
+            found += [*own, *(replace(own[-1], tested=other, asked=own[-1].asked[:1], sizes=()) for other in moved)]
+    return tuple(found)
+
+
+def _taking_part(one: LabelledSet, profile: Profile) -> Iterator[Contestant]:
+    for contestant in CONTESTANTS:
+        able = contestant.ndim == one.ndim and (bool(one.train) or contestant.learns == "nothing")
+        if able and (not profile.methods or contestant.key in profile.methods):
+            yield contestant
+
+
+def _entries(one: LabelledSet, contestant: Contestant, profile: Profile) -> Iterator[Entry]:
+    """With few labels first, with the most last."""
+    if contestant.learns == "nothing":
+        yield Entry(contestant, one, one, 0, contestant.options, contestant.asked, profile.draws)
+        return
+    most = len(one.train)
+    shots: list[int | None] = [k for k in profile.shots if contestant.few and k < most]
+    if contestant.learns == "trained":
+        shots.append(None)
+    elif min(MOST_SUPPORTS, most) not in shots:
+        shots.append(min(MOST_SUPPORTS, most))
+    for k in shots:
+        options = _options(one, contestant, profile, k)
+        asked, sizes = (
+            (contestant.asked[:1], ()) if k != shots[-1] else (contestant.asked, profile.sizes if contestant.sizes else ())
+        )
+        yield Entry(contestant, one, one, k, options, asked, profile.draws, sizes)
+
+
+def _options(one: LabelledSet, contestant: Contestant, profile: Profile, shots: int | None) -> dict[str, Any]:
+    """The contestant's, with as many epochs as make the profile's steps, validated four times, or once with few labels."""
+    options = dict(fitted_to(contestant, one.shapes))
+    if contestant.learns != "trained":
+        return options
+    count = len(one.train) if shots is None else shots
+    batch = min(int(options.get("batch", 1 if one.ndim == 3 else 4)), count)
+    epochs = max(1, round(profile.steps[contestant.method, one.ndim] / -(-count // batch)))
+    every = epochs if shots is not None else max(1, epochs // 4)
+    return {**options, "batch": batch, "epochs": epochs, "validate_every": every}

@@ -1,0 +1,147 @@
+"""The report's pictures, from its figures alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from promisam.evidence.answers import OWN
+from promisam.evidence.tables import Figure, Tables
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
+
+# Distinguishable with the common kinds of colour blindness (Okabe and Ito 2008), and by their markers in print.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7A7A7A")
+_MARKERS = "osD^vPX*"
+_DPI = 110
+
+
+def plots(tables: Tables, wanted: Sequence[str]) -> dict[str, bytes]:
+    """PNG by name, for those of the wanted that there are figures for."""
+    makers: dict[str, Callable[[Tables], Canvas | None]] = {
+        "methods.png": _methods,
+        "shots.png": lambda t: _curves(
+            [f for f in t.summary if f.shots != "0" and _first_prompt(f, t) and f.size == OWN and f.tested == f.dataset],
+            lambda f: float(f.train_cases),
+            "labelled images",
+            logarithmic=True,
+        ),
+        "points.png": lambda t: _curves(
+            [f for f in t.summary if f.prompt.startswith("points:") and f.shots in ("0", "all") and f.tested == f.dataset],
+            lambda f: float(f.prompt.partition(":")[2]),
+            "points, half of them off the object",
+        ),
+        "clicks.png": lambda t: _curves(
+            [f for f in t.summary if f.prompt == "click" and f.tested == f.dataset], lambda f: float(f.clicks), "clicks"
+        ),
+        "sizes.png": lambda t: _curves(
+            [f for f in t.summary if f.size != OWN], lambda f: float(f.size), "samples along the longer side", by_answer=True
+        ),
+        "cost.png": _cost,
+    }
+    made = {name: makers[name](tables) for name in wanted}
+    return {name: _png(canvas) for name, canvas in made.items() if canvas is not None}
+
+
+def _png(canvas: Canvas) -> bytes:
+    file = BytesIO()
+    canvas.savefig(file, dpi=_DPI, metadata={"Software": None})
+    return file.getvalue()
+
+
+def _canvas(sets: Sequence[str], height: float) -> tuple[Canvas, list[Axes]]:
+    from matplotlib.figure import Figure as New
+
+    columns = min(3, len(sets))
+    rows = -(-len(sets) // columns)
+    canvas = New(figsize=(4.2 * columns, height * rows), layout="constrained")
+    axes = canvas.subplots(rows, columns, squeeze=False).ravel().tolist()
+    for spare in axes[len(sets) :]:
+        spare.set_visible(False)
+    return canvas, axes
+
+
+def _first_prompt(figure: Figure, tables: Tables) -> bool:
+    first = next(f for f in tables.summary if (f.dataset, f.key, f.shots) == (figure.dataset, figure.key, figure.shots))
+    return figure.prompt == first.prompt and figure.clicks <= 1
+
+
+def _methods(tables: Tables) -> Canvas | None:
+    """Dice of each method with its interval; hollow where the prompt was made from the truth."""
+    found = [f for f in tables.summary if f.size == OWN and f.tested == f.dataset and _first_prompt(f, tables)]
+    best = {(f.dataset, f.key): max(g.train_cases for g in found if (g.dataset, g.key) == (f.dataset, f.key)) for f in found}
+    found = [f for f in found if f.train_cases == best[f.dataset, f.key]]
+    sets = list(dict.fromkeys(f.dataset for f in found))
+    if not sets:
+        return None
+    most = max(sum(f.dataset == name for f in found) for name in sets)
+    canvas, axes = _canvas(sets, 0.9 + 0.32 * most)
+    for name, axis in zip(sets, axes, strict=False):
+        rows = [f for f in found if f.dataset == name][::-1]
+        for place, f in enumerate(rows):
+            colour = "#0072B2" if not f.from_truth else "#D55E00"
+            if f.low == f.low:
+                axis.plot([f.low, f.high], [place, place], color=colour, linewidth=1.5)
+            axis.plot(f.dice, place, "o", color=colour, markerfacecolor="white" if f.from_truth else colour, markersize=7)
+        axis.set_yticks(
+            range(len(rows)), [f"{f.method}\n{'no prompt' if f.prompt == 'auto' else f.prompt}" for f in rows], fontsize=7
+        )
+        axis.set_xlim(max(0.0, min([f.low if f.low == f.low else f.dice for f in rows]) - 0.05), 1.0)
+        axis.set_title(name, fontsize=10)
+        axis.set_xlabel("Dice, 95 % interval")
+        axis.grid(axis="x", color="#dddddd")
+    canvas.suptitle("filled: the image alone; hollow: prompted from the truth", fontsize=9)
+    return canvas
+
+
+def _curves(
+    found: Sequence[Figure],
+    at: Callable[[Figure], float],
+    label: str,
+    *,
+    logarithmic: bool = False,
+    by_answer: bool = False,
+) -> Canvas | None:
+    """Dice against a number, a line for each method, a panel for each set."""
+    sets = list(dict.fromkeys(f.dataset for f in found))
+    if not sets:
+        return None
+    canvas, axes = _canvas(sets, 3.2)
+    line: Callable[[Figure], str] = (lambda f: f"{f.method}, {f.how}") if by_answer else (lambda f: f.method)
+    names = list(dict.fromkeys(line(f) for f in found))
+    for name, axis in zip(sets, axes, strict=False):
+        for number, method in enumerate(names):
+            rows = sorted((f for f in found if f.dataset == name and line(f) == method), key=at)
+            if rows:
+                style: dict[str, Any] = {
+                    "color": _COLOURS[number % len(_COLOURS)],
+                    "marker": _MARKERS[number % len(_MARKERS)],
+                    "markersize": 5,
+                }
+                axis.plot([at(f) for f in rows], [f.dice for f in rows], label=method, **style)
+                axis.fill_between(
+                    [at(f) for f in rows], [f.low for f in rows], [f.high for f in rows], color=style["color"], alpha=0.12
+                )
+        if logarithmic:
+            axis.set_xscale("log")
+        ticks = sorted({at(f) for f in found if f.dataset == name})
+        axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks], minor=False)
+        axis.minorticks_off()
+        axis.set_title(name, fontsize=10)
+        axis.set_xlabel(label)
+        axis.set_ylabel("Dice")
+        axis.grid(color="#dddddd")
+    handles = {text: handle for axis in axes for handle, text in zip(*axis.get_legend_handles_labels(), strict=True)}
+    canvas.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, fontsize=8)
+    return canvas
+
+
+def _cost(tables: Tables) -> Canvas | None:
+    """Dice against minutes of learning."""
+    found = [
+        f for f in tables.summary if f.size == OWN and f.tested == f.dataset and f.shots != "0" and _first_prompt(f, tables)
+    ]
+    return _curves(found, lambda f: max(f.train_minutes, 0.01), "minutes of learning", logarithmic=True)

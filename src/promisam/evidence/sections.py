@@ -1,0 +1,310 @@
+"""What the report says: tables and sentences made of the figures alone, whatever they are written as."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import isinf, isnan
+
+from promisam.evidence.answers import OWN
+from promisam.evidence.published import published_lines
+from promisam.evidence.tables import Comparison, Figure, Tables
+
+MARK = "†"
+FROM_TRUTH = (
+    f"{MARK} The prompts were made from the true mask: where the object is, how large it is and that it is there at all was "
+    "told. Rows without the mark saw the image alone. The two kinds answer different questions; they are no ranking of each "
+    "other."
+)
+NONE = "n/a"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the report.
+
+    Attributes:
+        title: heading.
+        text: paragraphs.
+        head: of the table; empty without one.
+        rows: of the table.
+        plot: name of its picture; empty without one.
+    """
+
+    title: str
+    text: tuple[str, ...]
+    head: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    plot: str = ""
+
+
+def sections(tables: Tables) -> tuple[Section, ...]:
+    """All parts that there are figures for."""
+    parts = (_what(tables), _methods, _pairs, _shots, _points, _clicks, _draws, _sizes, _moved, _cost, _published)
+    made = [part if isinstance(part, Section) else part(tables) for part in parts]
+    return tuple(one for one in made if one is not None)
+
+
+def _what(tables: Tables) -> Section:
+    first = tables.summary
+    machines = "; ".join(dict.fromkeys(f.machine for f in first))
+    dates = sorted({f.date for f in first})
+    when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+    commits = "; ".join(dict.fromkeys(f"{f.version}, commit {f.commit or 'unknown'}" for f in first))
+    text = (
+        f"Measured on {machines}; {when}; promisam {commits}.",
+        "Every figure is from `summary.csv` and `comparisons.csv` beside this page, which `promisam report` wrote; the column "
+        "`commands` holds what makes a row again by hand. Each set was divided by patient or sequence (50:15:35, seed 0): "
+        "learned from, chosen by, tested on. Nothing was chosen on test cases. Intervals (95 %) are percentile bootstraps over "
+        "patients or sequences; deviations (±) are over draws of random prompts.",
+        FROM_TRUTH,
+    )
+    sets = dict.fromkeys(f.dataset for f in first)
+    rows = []
+    for name in sets:
+        of = [f for f in first if f.dataset == f.tested == name]
+        if of:
+            full = max(of, key=lambda f: f.train_cases if f.shots == "all" else 0)
+            learned = str(full.train_cases) if full.shots == "all" else NONE
+            rows.append((name, learned, str(max(f.cases for f in of)), str(max(f.groups for f in of))))
+    head = ("set", "cases learned from", "test pairs of case and class", "patients or sequences among them")
+    return Section("What was measured", text, head, tuple(rows))
+
+
+def _methods(tables: Tables) -> Section | None:
+    found = [f for f in tables.summary if f.size == OWN and f.tested == f.dataset and _whole(f, tables)]
+    found = [f for f in found if _is_main(f, tables)]
+    if not found:
+        return None
+    rows = tuple(
+        (
+            f.dataset,
+            f.method,
+            _labels(f),
+            _prompt(f),
+            _spread(f),
+            _interval(f.low, f.high),
+            _number(f.lowest),
+            _number(f.nsd),
+            _number(f.hd95, 1),
+        )
+        for f in found
+    )
+    text = ("Surface Dice (NSD) at 2 mm, HD95 in mm (median); both in pixels where the files have no scale.",)
+    head = ("set", "method", "labels", "prompt", "Dice", "95 %", "lowest", "NSD", "HD95")
+    return Section("Every method", text, head, rows, "methods.png")
+
+
+def _pairs(tables: Tables) -> Section | None:
+    if not tables.comparisons:
+        return None
+    text = (
+        "Differences of Dice on the same test cases, with intervals over resampled patients or sequences, and Wilcoxon's "
+        "signed-rank test (two-sided) of the patients' mean differences; p after Holm's correction over all lines of this "
+        "table. With few patients the test cannot become significant (five: p ≥ 0.06), so the interval says more.",
+    )
+    head = ("set", "method", "labels", "compared with", "labels", "pairs (patients)", "difference", "95 %", "p", "p, Holm")
+    return Section("Paired comparisons", text, head, tuple(_pair(pair) for pair in tables.comparisons))
+
+
+def _pair(one: Comparison) -> tuple[str, ...]:
+    mine = f"{one.method}, {one.prompt}{MARK if one.from_truth else ''}"
+    theirs = f"{one.other}, {one.other_prompt}{MARK if one.other_from_truth else ''}"
+    shots = "none" if one.other_shots == "0" else one.other_shots
+    count = f"{one.cases} ({one.groups})"
+    difference = f"{one.difference:+.3f}"
+    own = "none" if one.shots == "0" else one.shots
+    return (
+        one.dataset,
+        mine,
+        own,
+        theirs,
+        shots,
+        count,
+        difference,
+        _interval(one.low, one.high, sign=True),
+        _p(one.p),
+        _p(one.p_holm),
+    )
+
+
+def _shots(tables: Tables) -> Section | None:
+    few = {(f.dataset, f.key) for f in tables.summary if f.shots not in ("0", "all")}
+    found = [
+        f
+        for f in tables.summary
+        if (f.dataset, f.key) in few and f.tested == f.dataset and f.size == OWN and _is_main(f, tables)
+    ]
+    if not found:
+        return None
+    text = (
+        "K images are chosen by `promisam select` among the training cases, the same for all methods; nothing else is "
+        "labelled, and trained methods keep their last weights.",
+    )
+    head = ("set", "method", "prompt", "K", "Dice", "95 %", "minutes of learning")
+    rows = tuple(
+        (f.dataset, f.method, _prompt(f), _labels(f), _spread(f), _interval(f.low, f.high), _number(f.train_minutes, 1))
+        for f in found
+    )
+    return Section("Few labels", text, head, rows, "shots.png")
+
+
+def _points(tables: Tables) -> Section | None:
+    found = [f for f in tables.summary if f.prompt.startswith("points:") and f.shots in ("0", "all") and f.tested == f.dataset]
+    return _table("Number of points", found, ("Points on and off the object, drawn at random at once.",), "points.png")
+
+
+def _clicks(tables: Tables) -> Section | None:
+    found = [f for f in tables.summary if f.prompt == "click" and f.tested == f.dataset]
+    text = (
+        "A click in the middle of the object, then each in the middle of the largest mistake, with the last mask given back.",
+    )
+    return _table("Corrections", found, text, "clicks.png", clicks=True)
+
+
+def _draws(tables: Tables) -> Section | None:
+    found = [f for f in tables.summary if f.prompt.startswith("inside:") and f.tested == f.dataset]
+    text = ("One click at a random place on the object: ± is the standard deviation of the mean over draws.",)
+    return _table("Where the click falls", found, text)
+
+
+def _table(
+    title: str, found: Sequence[Figure], text: tuple[str, ...], plot: str = "", *, clicks: bool = False
+) -> Section | None:
+    if not found:
+        return None
+    head = ("set", "method", "labels", "prompt", *(("clicks",) if clicks else ()), "draws", "Dice", "95 %", "lowest")
+    rows = tuple(
+        (
+            f.dataset,
+            f.method,
+            _labels(f),
+            _prompt(f),
+            *((str(f.clicks),) if clicks else ()),
+            str(f.draws),
+            _spread(f),
+            _interval(f.low, f.high),
+            _number(f.lowest),
+        )
+        for f in found
+    )
+    return Section(title, text, head, rows, plot)
+
+
+def _sizes(tables: Tables) -> Section | None:
+    found = [f for f in tables.summary if f.size != OWN]
+    if not found:
+        return None
+    text = ("Masks with so many samples along the longer side, asked of the field, or resized from its mask with 256 samples.",)
+    head = ("set", "method", "size", "answer", "prompt", "Dice", "95 %")
+    rows = tuple(
+        (f.dataset, f.method, str(f.size), f.how, _prompt(f), _number(f.dice), _interval(f.low, f.high)) for f in found
+    )
+    return Section("Other resolutions", text, head, rows, "sizes.png")
+
+
+def _moved(tables: Tables) -> Section | None:
+    found = [f for f in tables.summary if f.tested != f.dataset]
+    if not found:
+        return None
+    own = {
+        (f.dataset, f.key, f.shots, f.prompt, f.clicks): f for f in tables.summary if f.tested == f.dataset and f.size == OWN
+    }
+    rows = []
+    for f in found:
+        home = own.get((f.dataset, f.key, f.shots, f.prompt, f.clicks))
+        rows.append(
+            (f.dataset, f.tested, f.method, _prompt(f), str(f.cases), NONE if home is None else _number(home.dice), _spread(f))
+        )
+    text = ("Learned on one set, tested on all cases of another.",)
+    head = ("learned on", "tested on", "method", "prompt", "test pairs", "Dice at home", "Dice there")
+    return Section("Other data", text, head, tuple(rows))
+
+
+def _cost(tables: Tables) -> Section | None:
+    found = [f for f in tables.summary if _whole(f, tables) and _is_main(f, tables) and f.size == OWN and f.tested == f.dataset]
+    text = (
+        "Minutes of steps and validations; encoding of the training images comes before and is kept. Memory is the largest "
+        "of a process, PyTorch and all else included.",
+    )
+    head = (
+        "set",
+        "method",
+        "labels",
+        "steps",
+        "minutes of learning",
+        "MB, learning",
+        "s to encode",
+        "s an answer",
+        "MB, answering",
+    )
+    rows = tuple(
+        (
+            f.dataset,
+            f.method,
+            _labels(f),
+            str(f.steps) if f.steps else NONE,
+            _number(f.train_minutes, 1) if f.shots != "0" else NONE,
+            str(f.train_peak_mb) if f.train_peak_mb else NONE,
+            _number(f.encode_seconds, 2),
+            _number(f.seconds),
+            str(f.test_peak_mb),
+        )
+        for f in found
+    )
+    return Section("Time and memory", text, head, rows, "cost.png")
+
+
+def _published(_tables: Tables) -> Section:
+    text = (
+        "No row above follows a published protocol: the sets here are small parts of, or other sets than, those of the "
+        "papers, with other splits. The papers' figures therefore stand apart; `promisam reproduce` runs the published "
+        "protocol on your copy of the data and puts both side by side.",
+    )
+    head = ("method", "experiment", "part", "published Dice", "where it stands", "the same protocol")
+    return Section("Published figures, and why they are not beside ours", text, head, tuple(published_lines()))
+
+
+def _whole(figure: Figure, tables: Tables) -> bool:
+    """Whether it learned from as many labels as its method did at most."""
+    shots = [f.shots for f in tables.summary if (f.dataset, f.key) == (figure.dataset, figure.key)]
+    return figure.shots == max(shots, key=lambda s: 10**9 if s == "all" else int(s))
+
+
+def _is_main(figure: Figure, tables: Tables) -> bool:
+    """Whether it is the prompt that its method's comparisons rest on, after one click."""
+    prompts: Iterator[str] = (f.prompt for f in tables.summary if _same(f, figure))
+    return figure.prompt == next(prompts) and figure.clicks <= 1
+
+
+def _same(one: Figure, other: Figure) -> bool:
+    """Whether both are of one entry of the plan."""
+    return (one.dataset, one.tested, one.key, one.shots) == (other.dataset, other.tested, other.key, other.shots)
+
+
+def _labels(figure: Figure) -> str:
+    return {"0": "none", "all": f"all ({figure.train_cases})"}.get(figure.shots, figure.shots)
+
+
+def _prompt(figure: Figure) -> str:
+    name = {"auto": "none", "click": "1 click" if figure.clicks == 1 else f"{figure.clicks} clicks"}.get(
+        figure.prompt, figure.prompt
+    )
+    return f"{name}{MARK}" if figure.from_truth else name
+
+
+def _spread(figure: Figure) -> str:
+    return _number(figure.dice) + (f" ± {figure.dice_sd:.3f}" if not isnan(figure.dice_sd) else "")
+
+
+def _interval(low: float, high: float, *, sign: bool = False) -> str:
+    form = "+.3f" if sign else ".3f"
+    return NONE if isnan(low) else f"{low:{form}} to {high:{form}}"
+
+
+def _number(value: float, digits: int = 3) -> str:
+    return NONE if isnan(value) else "∞" if isinf(value) else f"{value:.{digits}f}"
+
+
+def _p(value: float) -> str:
+    return NONE if isnan(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"

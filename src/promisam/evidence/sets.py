@@ -1,0 +1,122 @@
+"""The labelled sets that a report is about, and which of their cases learn, choose and test."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from promisam.core.errors import InvalidConfig, PromisamError
+from promisam.io import ExampleSet, open_examples, split_cases
+
+RATIOS = (50.0, 15.0, 35.0)  # by groups, seed 0: a large test part, since these sets are small
+LEAST_CASES = 8
+_INDEX = "index.csv"
+
+
+@dataclass(frozen=True)
+class LabelledSet:
+    """A labelled data set and its parts.
+
+    Attributes:
+        name: of its folder.
+        path: what `open_examples` reads.
+        ndim: of its images.
+        classes: names of the labels 1..n.
+        train: names of the cases to learn from.
+        val: to choose a checkpoint by.
+        test: to report on; all cases of a set that is too small to learn from.
+        groups: group by case; a case without one is its own.
+        split: how the parts were made, in words.
+        shapes: of some training images, in array order.
+    """
+
+    name: str
+    path: Path
+    ndim: int
+    classes: tuple[str, ...]
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+    test: tuple[str, ...]
+    groups: dict[str, str]
+    split: str
+    shapes: tuple[tuple[int, ...], ...] = ()
+
+
+def find_sets(data: Path, wanted: Sequence[str], cases: int | None = None) -> tuple[LabelledSet, ...]:
+    """The sets in a folder: the folder itself where it is one, else those of its subfolders that are.
+
+    Args:
+        data: a labelled data set, or a folder of them.
+        wanted: names of subfolders; empty for all that can be read. Those that are named must be readable.
+        cases: at most so many of each of train and test, drawn by groups; None for all.
+
+    Raises:
+        InvalidConfig: for names that are no labelled sets, and where there is none.
+        PromisamError: for a named set that cannot be read.
+    """
+    if not data.is_dir():
+        raise InvalidConfig(
+            f"the folder {data}", expected="a folder of labelled data sets, or one of them", do="Check the path."
+        )
+    places = {place.name: place for place in sorted(data.iterdir()) if place.is_dir()}
+    unknown = [name for name in wanted if name not in places]
+    if unknown:
+        raise InvalidConfig(f"the set {unknown[0]}", expected=f"one of {', '.join(places) or '(none)'}", do="Check the name.")
+    if not wanted:
+        alone = _opened(data)
+        if alone is not None:
+            return (_divided(data.resolve().name, data, alone, cases),)
+    found = []
+    for name in wanted or places:
+        opened = open_examples(_readable(places[name])) if wanted else _opened(places[name])
+        if opened is not None:
+            found.append(_divided(name, _readable(places[name]), opened, cases))
+    if not found:
+        raise InvalidConfig(
+            f"{data}, with no labelled set",
+            expected="images with masks",
+            do="See `promisam check-data --help` for the layouts.",
+        )
+    return tuple(found)
+
+
+def folder_name(text: str) -> str:
+    """A name for a file, of a name of anything."""
+    return re.sub(r"[^\w.-]+", "_", text)
+
+
+def _readable(place: Path) -> Path:
+    return place / _INDEX if (place / _INDEX).is_file() else place
+
+
+def _opened(place: Path) -> ExampleSet | None:
+    try:
+        return open_examples(_readable(place))
+    except PromisamError:
+        return None
+
+
+def _divided(name: str, path: Path, data: ExampleSet, cases: int | None) -> LabelledSet:
+    groups = {example.name: example.group or example.name for example in data.examples}
+    names = tuple(example.name for example in data.examples)
+    train: tuple[str, ...] = ()
+    val: tuple[str, ...] = ()
+    test, how = names, "too few cases to learn from: all are test cases"
+    if len(names) >= LEAST_CASES and len(set(groups.values())) > 2:
+        split = split_cases(data.entries, RATIOS)
+        train, val, test, how = split.train, split.val, split.test, split.how
+    train, test = _some(train, cases), _some(test, cases)
+    loaded = {example.name: example for example in data.examples}
+    shapes = tuple(loaded[one].load().image.grid.shape for one in (train or test)[:5])
+    return LabelledSet(name, path, len(shapes[0]), data.classes, train, val, test, groups, how, shapes)
+
+
+def _some(names: tuple[str, ...], most: int | None) -> tuple[str, ...]:
+    """So many of them at random, always the same."""
+    if most is None or len(names) <= most:
+        return names
+    return tuple(sorted(names[i] for i in np.random.default_rng(0).permutation(len(names))[:most]))

@@ -1,0 +1,93 @@
+"""The report's files: Markdown, a page that needs nothing else, pictures and tables."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+from promisam.evaluation.style import CSS
+from promisam.evidence.plots import plots
+from promisam.evidence.sections import Section, sections
+from promisam.evidence.tables import Tables
+from promisam.io import atomic_path, atomic_text
+
+TITLE = "What every method reaches"
+MARKDOWN, PAGE, PICTURES = "results.md", "report.html", "plots"
+
+
+def render(tables: Tables, folder: Path) -> tuple[Path, ...]:
+    """Write summary.csv, comparisons.csv, results.md, report.html and plots/*.png, each whole.
+
+    Args:
+        tables: the figures; nothing else goes in, so that equal tables make equal texts.
+        folder: where to.
+
+    Raises:
+        UnwritableOutput: when it cannot be written.
+    """
+    found = sections(tables)
+    pictures = plots(tables, [one.plot for one in found if one.plot])
+    tables.write(folder)
+    for name, png in pictures.items():
+        target = folder / PICTURES / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(target) as partial:
+            partial.write_bytes(png)
+    atomic_text(folder / MARKDOWN, markdown(found, set(pictures)))
+    atomic_text(folder / PAGE, page(found, pictures))
+    return folder / PAGE, folder / MARKDOWN
+
+
+def markdown(found: Sequence[Section], pictures: set[str], place: str = PICTURES) -> str:
+    """The report as Markdown.
+
+    Args:
+        found: its parts.
+        pictures: names of those that there are.
+        place: folder of the pictures, as links name it.
+    """
+    lines = [f"# {TITLE}", ""]
+    for one in found:
+        lines += [f"## {one.title}", ""]
+        for text in one.text:
+            lines += [text, ""]
+        if one.plot in pictures:
+            lines += [f"![{one.title}]({place}/{one.plot})", ""]
+        if one.head:
+            lines += ["| " + " | ".join(one.head) + " |", "|" + "---|" * len(one.head)]
+            lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in one.rows]
+            lines.append("")
+    return "\n".join(lines)
+
+
+def page(found: Sequence[Section], pictures: Mapping[str, bytes]) -> str:
+    """The report as one page; every text is escaped, and a policy forbids it any request."""
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    parts = [
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{TITLE}</title><style>{CSS} img {{ max-width: 100%; }}</style></head><body><h1>{TITLE}</h1>",
+    ]
+    parts += [_section(one, pictures.get(one.plot)) for one in found]
+    return "\n".join([*parts, "</body></html>\n"])
+
+
+def _section(one: Section, picture: bytes | None) -> str:
+    parts = [f"<section><h2>{escape(one.title)}</h2>", *(f"<p>{_inline(text)}</p>" for text in one.text)]
+    if picture is not None:
+        source = base64.b64encode(picture).decode()
+        parts.append(f'<p><img src="data:image/png;base64,{source}" alt="{escape(one.title)}"></p>')
+    if one.head:
+        head = "".join(f'<th class="text">{escape(cell)}</th>' for cell in one.head)
+        rows = "".join("<tr>" + "".join(f'<td class="text">{_inline(cell)}</td>' for cell in row) + "</tr>" for row in one.rows)
+        parts.append(f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>')
+    return "\n".join([*parts, "</section>"])
+
+
+def _inline(text: str) -> str:
+    """Escaped, with `code` as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text, quote=False))
