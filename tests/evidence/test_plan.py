@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from data_maker import blocks, grey, labels_xyz, noise, picture, volume
 
+from data_maker import blocks, grey, labels_xyz, noise, picture, volume
 from promisam.core.errors import InvalidConfig, PromisamError
 from promisam.evidence import PROFILES, LabelledSet, find_sets, plan
 

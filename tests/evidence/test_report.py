@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from command_line import promisam
 from data_maker import picture
-
 from promisam import evidence
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import torch
 from PIL import Image as Pillow
 from safetensors.torch import load_file, save_file
 
+from promisam.cli.main import run
 from tiny_sam import tiny
 
 SHAPES = [(40, 61), (61, 40), (33, 33), (50, 20)]
@@ -51,12 +54,29 @@ def arguments(place, run, *more, method="promise2d"):
 
 
 def promisam(place, *given, patch="", env=None, module=()):
-    """The command line in a process of its own; `patch` runs before it."""
+    """The command line: in this process where that is enough, else in one of its own; `patch` runs before it."""
+    if not patch and not env and not module:
+        return here(place, *given)
     script = f"import sys\n{patch}\nfrom promisam.cli.main import run\nrun(sys.argv[1:])\n"
     (place / "entry.py").write_text(script)
     command = [sys.executable, *module, "entry.py", *given]
     whole = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", **(env or {})}
     return subprocess.run(command, cwd=place, env=whole, capture_output=True, text=True, timeout=300, check=False)
+
+
+def here(place, *given):
+    """The command line in this process, as if it had been started in that folder."""
+    out, err, before = io.StringIO(), io.StringIO(), sys.argv
+    sys.argv = ["promisam", *given]
+    try:
+        with contextlib.chdir(place), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            run([str(word) for word in given])
+        status = 0
+    except SystemExit as stop:
+        status = int(stop.code or 0)
+    finally:
+        sys.argv = before
+    return subprocess.CompletedProcess(given, status, out.getvalue(), err.getvalue())
 
 
 def tensors(path):

@@ -11,7 +11,7 @@ from pathlib import Path
 from promisam.evaluation.style import CSS
 from promisam.evidence.plots import plots
 from promisam.evidence.sections import Section, sections
-from promisam.evidence.tables import Tables
+from promisam.evidence.tables import Tables, read_tables
 from promisam.io import atomic_path, atomic_text
 
 TITLE = "What every method reaches"
@@ -28,9 +28,10 @@ def render(tables: Tables, folder: Path) -> tuple[Path, ...]:
     Raises:
         UnwritableOutput: when it cannot be written.
     """
-    found = sections(tables)
-    pictures = plots(tables, [one.plot for one in found if one.plot])
     tables.write(folder)
+    written = read_tables(folder)  # with the digits of the files, so that the texts can be made again from them
+    found = sections(written)
+    pictures = plots(written, [one.plot for one in found if one.plot])
     for name, png in pictures.items():
         target = folder / PICTURES / name
         target.parent.mkdir(parents=True, exist_ok=True)
