@@ -42,8 +42,7 @@ def report(
     Writes report.html, results.md, summary.csv, comparisons.csv and plots/ after each row, so that what is there can be read
     at any moment. What was measured before is not measured again. Rows whose prompts were made from the truth are marked.
     """
-    from promisam.evidence import PROFILES, find_sets, measure, plan, read_tables, render, tables_of
-    from promisam.evidence.measuring import Machine
+    from promisam.evidence import PROFILES, Machine, find_sets, kept, measure, plan, read_tables, render, tables_of
 
     if render_only:
         _say(f"page: {render(read_tables(output), output)[0]}")
@@ -52,13 +51,13 @@ def report(
     found = find_sets(data, _sets(wanted, data, sets), wanted.cases)
     entries = plan(found, wanted)
     _say(f"{len(entries)} entries on {', '.join(one.name for one in found)}")
-    measured: list[Measured] = []
+    measured = [kept(entry, output) for entry in entries]
     with ending():
-        for number, entry in enumerate(entries, 1):
-            one = measure(entry, output, Machine(device, threads, offline), lambda text: _say(f"  {text}"))
-            measured.append(one)
-            _say(f"{number}/{len(entries)} {entry.name}: {_headline(one)}")
-            render(tables_of(measured), output)
+        for number, entry in enumerate(entries):
+            if measured[number] is None:
+                measured[number] = measure(entry, output, Machine(device, threads, offline), lambda text: _say(f"  {text}"))
+            render(tables_of([one for one in measured if one is not None]), output)
+            _say(f"{number + 1}/{len(entries)} {entry.name}: {_headline(measured[number])}")
     _say(f"page: {output / 'report.html'}")
 
 
@@ -74,11 +73,11 @@ def _sets(profile: Profile, data: Path, named: list[str] | None) -> tuple[str, .
     return tuple(name for name in dict.fromkeys(preferred) if (data / name).is_dir())
 
 
-def _headline(one: Measured) -> str:
-    first = one.answers[0].prompt if one.answers else ""
-    dices = [a.dice for a in one.answers if a.prompt == first and a.clicks <= 1 and a.size == 0]
-    if not dices:
+def _headline(one: Measured | None) -> str:
+    if one is None or not one.answers:
         return "no test case holds what is to be found"
+    first = one.answers[0].prompt
+    dices = [a.dice for a in one.answers if a.prompt == first and a.clicks <= 1 and a.size == 0]
     told = ", prompted from the truth" if one.answers[0].from_truth else ""
     return f"Dice {sum(dices) / len(dices):.3f} ({first}{told}; {one.cost.train_minutes:.1f} minutes of learning)"
 

@@ -1,6 +1,6 @@
 """Evidence: what every method reaches on one's own labelled data, measured row by row, and the report of it."""
 
-from promisam.evidence.measuring import Measured, measure
+from promisam.evidence.measuring import Machine, Measured, kept, measure
 from promisam.evidence.plan import PROFILES, Entry, Profile, plan
 from promisam.evidence.sets import LabelledSet, find_sets
 from promisam.evidence.tables import Tables, read_tables, tables_of
@@ -10,10 +10,12 @@ __all__ = [
     "PROFILES",
     "Entry",
     "LabelledSet",
+    "Machine",
     "Measured",
     "Profile",
     "Tables",
     "find_sets",
+    "kept",
     "measure",
     "plan",
     "read_tables",

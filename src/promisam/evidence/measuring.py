@@ -64,8 +64,27 @@ class Machine:
         return f"{_processor()}, {self.threads} thread{'s' if self.threads != 1 else ''}"
 
 
+def kept(entry: Entry, out: Path) -> Measured | None:
+    """What was measured before; None where nothing was.
+
+    Raises:
+        InvalidConfig: where an entry of that name was measured with other settings.
+        UnreadableFile: for damaged tables.
+    """
+    place = out / "entries" / entry.name
+    if not (place / FINGERPRINT).is_file():
+        return None
+    if (place / FINGERPRINT).read_text().strip() != entry.fingerprint:
+        raise InvalidConfig(
+            f"{place}, measured with other settings or cases",
+            expected="those of now",
+            do=f"Name another folder, or remove {place} and {out / 'runs' / entry.run}*.",
+        )
+    return Measured(entry, tuple(from_csv(Answer, place / ANSWERS)), from_csv(Cost, place / COST)[0])
+
+
 def measure(entry: Entry, out: Path, machine: Machine, say: Say) -> Measured:
-    """What an entry reaches; read where it was measured before, else measured and written whole or not at all.
+    """What an entry reaches, written whole or not at all; a training that is there is gone on with.
 
     Args:
         entry: a method on a set.
@@ -74,23 +93,14 @@ def measure(entry: Entry, out: Path, machine: Machine, say: Say) -> Measured:
         say: told what is being done.
 
     Raises:
-        InvalidConfig: where an entry of that name was measured with other settings.
         PromisamError: for what is wrong with data, weights or training.
     """
-    place = out / "entries" / entry.name
-    if (place / FINGERPRINT).is_file():
-        if (place / FINGERPRINT).read_text().strip() != entry.fingerprint:
-            raise InvalidConfig(
-                f"{place}, measured with other settings or cases",
-                expected="those of now",
-                do=f"Name another folder, or remove {place} and {out / 'runs' / entry.run}*.",
-            )
-        return Measured(entry, tuple(from_csv(Answer, place / ANSWERS)), from_csv(Cost, place / COST)[0])
     learned = _learned(entry, out, machine, say)
     say(f"{entry.name}: asking about {len(entry.tested.test)} cases")
     found, peak = _apart(_ask, entry, out, machine)
     answers = tuple(found)
     cost = _cost(entry, learned, peak, machine)
+    place = out / "entries" / entry.name
     atomic_text(place / ANSWERS, as_csv(Answer, answers))
     atomic_text(place / COST, as_csv(Cost, [cost]))
     atomic_text(place / FINGERPRINT, entry.fingerprint + "\n")  # last: with it, the entry is complete
