@@ -155,3 +155,17 @@ def test_nothing_of_a_figure_is_invented_for_what_was_not_measured():
     (figure,) = tables_of([Measured(entry(UNET), (answer("c0", 0.5),), replace(COST, best_validation=nan))]).summary
     assert isnan(figure.low)
     assert isnan(figure.best_validation)
+
+
+def test_weights_that_have_seen_cases_of_the_set_are_marked(tmp_path):
+    known = replace(SET, name="hc18")
+    answers = tuple(answer(f"c{i}", 0.8, prompt="click", clicks=1) for i in range(6))
+    boxes = tuple(answer(f"c{i}", 0.7, prompt="box") for i in range(6))
+    told = [
+        Measured(Entry(one, known, known, 0, asked=one.asked), found, COST) for one, found in ((SAM, boxes), (CLICK, answers))
+    ]
+    render(tables_of(told), tmp_path)
+    text = (tmp_path / "results.md").read_text()
+    assert "plain SAM (promisam-click) ‡ | none | 1 click†" in text
+    assert "plain SAM (LiteMedSAM) ‡" not in text
+    assert "‡ The weights" in text

@@ -25,6 +25,7 @@ class Contestant:
         clicks: corrections, where it is asked by clicks.
         few: whether it has a place in the curves over the number of labels.
         sizes: whether it answers at any size.
+        seen: names of data sets some of whose cases its weights were made from, which may be test cases of a report.
     """
 
     key: str
@@ -38,6 +39,7 @@ class Contestant:
     clicks: int = 5
     few: bool = False
     sizes: bool = False
+    seen: tuple[str, ...] = ()
 
 
 _BF16 = {"precision": "bfloat16"}
@@ -53,6 +55,22 @@ _PROMISE3D = {
     "mixed_precision": "bf16",
 }  # a size for a CPU; see docs/methods/promise3d.md
 
+# docs/models/promisam-click.md: sets that these weights were made from, in part.
+SEEN_BY_CLICK = (
+    "hc18",
+    "dsb2018",
+    "chase_db1",
+    "isic2017_full",
+    "msd_hippocampus",
+    "sts_mr",
+    "sts_pet",
+    "pyradiomics_brain",
+    "itksnap_mricrop",
+    "sct_spinalcord",
+    "dcmqi_ct3",
+    "totalseg_example",
+)
+
 SAM_BOXES, UNET = "sam", "unet"  # what every other method is compared with
 
 CONTESTANTS: tuple[Contestant, ...] = (
@@ -66,6 +84,7 @@ CONTESTANTS: tuple[Contestant, ...] = (
         _BF16,
         "promisam-click",
         "nothing",
+        seen=SEEN_BY_CLICK,
     ),
     Contestant(UNET, "U-Net", "unet", 2, ("auto",), {"width": 16}, "", few=True),
     Contestant("ips", "ProMISe-2D, IPS", "promise2d", 2, _POINTS, {"mode": "ips", "variants": 4, **_BF16}, few=True),

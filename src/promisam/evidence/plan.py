@@ -22,7 +22,7 @@ class Profile:
     Attributes:
         name: for the command line.
         sets: preferred where they are among the data; else all that are there.
-        cases: at most so many of each of train and test; None for all.
+        cases: at most so many of each of train and test, and a third of it of val; None for all.
         steps: of training, by method and axes.
         shots: numbers of labelled images of the curves, beside all of them.
         draws: of random prompts.
@@ -45,8 +45,8 @@ class Profile:
 PROFILES = {
     "fast": Profile(
         "fast",
-        ("hc18", "msd_hippocampus"),
-        cases=8,
+        ("minijsrt_lung", "msd_hippocampus"),
+        cases=6,
         steps={
             ("unet", 2): 80,
             ("promise2d", 2): 16,

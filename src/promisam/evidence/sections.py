@@ -16,6 +16,11 @@ FROM_TRUTH = (
     "told. Rows without the mark saw the image alone. The two kinds answer different questions; they are no ranking of each "
     "other."
 )
+SEEN = "‡"
+FROM_SET = (
+    f"{SEEN} The weights that this method begins with were made from some cases of this set, which may be among the test cases: "
+    "see their card."
+)
 NONE = "n/a"
 
 
@@ -58,6 +63,7 @@ def _what(tables: Tables) -> Section:
         "learned from, chosen by, tested on. Nothing was chosen on test cases. Intervals (95 %) are percentile bootstraps over "
         "patients or sequences; deviations (±) are over draws of random prompts.",
         FROM_TRUTH,
+        *((FROM_SET,) if any(f.seen for f in first) else ()),
     )
     sets = dict.fromkeys(f.dataset for f in first)
     rows = []
@@ -79,7 +85,7 @@ def _methods(tables: Tables) -> Section | None:
     rows = tuple(
         (
             f.dataset,
-            f.method,
+            _method(f),
             _labels(f),
             _prompt(f),
             _spread(f),
@@ -108,7 +114,7 @@ def _pairs(tables: Tables) -> Section | None:
 
 
 def _pair(one: Comparison) -> tuple[str, ...]:
-    mine = f"{one.method}, {one.prompt}{MARK if one.from_truth else ''}"
+    mine = f"{_method(one)}, {one.prompt}{MARK if one.from_truth else ''}"
     theirs = f"{one.other}, {one.other_prompt}{MARK if one.other_from_truth else ''}"
     shots = "none" if one.other_shots == "0" else one.other_shots
     count = f"{one.cases} ({one.groups})"
@@ -143,7 +149,7 @@ def _shots(tables: Tables) -> Section | None:
     )
     head = ("set", "method", "prompt", "K", "Dice", "95 %", "minutes of learning")
     rows = tuple(
-        (f.dataset, f.method, _prompt(f), _labels(f), _spread(f), _interval(f.low, f.high), _number(f.train_minutes, 1))
+        (f.dataset, _method(f), _prompt(f), _labels(f), _spread(f), _interval(f.low, f.high), _number(f.train_minutes, 1))
         for f in found
     )
     return Section("Few labels", text, head, rows, "shots.png")
@@ -177,7 +183,7 @@ def _table(
     rows = tuple(
         (
             f.dataset,
-            f.method,
+            _method(f),
             _labels(f),
             _prompt(f),
             *((str(f.clicks),) if clicks else ()),
@@ -198,7 +204,7 @@ def _sizes(tables: Tables) -> Section | None:
     text = ("Masks with so many samples along the longer side, asked of the field, or resized from its mask with 256 samples.",)
     head = ("set", "method", "size", "answer", "prompt", "Dice", "95 %")
     rows = tuple(
-        (f.dataset, f.method, str(f.size), f.how, _prompt(f), _number(f.dice), _interval(f.low, f.high)) for f in found
+        (f.dataset, _method(f), str(f.size), f.how, _prompt(f), _number(f.dice), _interval(f.low, f.high)) for f in found
     )
     return Section("Other resolutions", text, head, rows, "sizes.png")
 
@@ -214,7 +220,15 @@ def _moved(tables: Tables) -> Section | None:
     for f in found:
         home = own.get((f.dataset, f.key, f.shots, f.prompt, f.clicks))
         rows.append(
-            (f.dataset, f.tested, f.method, _prompt(f), str(f.cases), NONE if home is None else _number(home.dice), _spread(f))
+            (
+                f.dataset,
+                f.tested,
+                _method(f),
+                _prompt(f),
+                str(f.cases),
+                NONE if home is None else _number(home.dice),
+                _spread(f),
+            )
         )
     text = ("Learned on one set, tested on all cases of another.",)
     head = ("learned on", "tested on", "method", "prompt", "test pairs", "Dice at home", "Dice there")
@@ -241,7 +255,7 @@ def _cost(tables: Tables) -> Section | None:
     rows = tuple(
         (
             f.dataset,
-            f.method,
+            _method(f),
             _labels(f),
             str(f.steps) if f.steps else NONE,
             _number(f.train_minutes, 1) if f.shots != "0" else NONE,
@@ -280,6 +294,10 @@ def _is_main(figure: Figure, tables: Tables) -> bool:
 def _same(one: Figure, other: Figure) -> bool:
     """Whether both are of one entry of the plan."""
     return (one.dataset, one.tested, one.key, one.shots) == (other.dataset, other.tested, other.key, other.shots)
+
+
+def _method(one: Figure | Comparison) -> str:
+    return f"{one.method} {SEEN}" if one.seen else one.method
 
 
 def _labels(figure: Figure) -> str:

@@ -52,7 +52,7 @@ def find_sets(data: Path, wanted: Sequence[str], cases: int | None = None) -> tu
     Args:
         data: a labelled data set, or a folder of them.
         wanted: names of subfolders; empty for all that can be read. Those that are named must be readable.
-        cases: at most so many of each of train and test, drawn by groups; None for all.
+        cases: at most so many of each of train and test, drawn at random, and a third of it of val; None for all.
 
     Raises:
         InvalidConfig: for names that are no labelled sets, and where there is none.
@@ -110,6 +110,7 @@ def _divided(name: str, path: Path, data: ExampleSet, cases: int | None) -> Labe
         split = split_cases(data.entries, RATIOS)
         train, val, test, how = split.train, split.val, split.test, split.how
     train, test = _some(train, cases), _some(test, cases)
+    val = _some(val, None if cases is None else max(1, cases // 3))
     loaded = {example.name: example for example in data.examples}
     shapes = tuple(loaded[one].load().image.grid.shape for one in (train or test)[:5])
     return LabelledSet(name, path, len(shapes[0]), data.classes, train, val, test, groups, how, shapes)

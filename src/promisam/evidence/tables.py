@@ -31,6 +31,7 @@ class Figure:
         tested: what was tested on.
         key: of the method.
         method: its title.
+        seen: whether the weights that it begins with were made from cases of the set.
         shots: labelled images that were learned from, "all", or "0" for a method that learns nothing.
         train_cases: that it learned from.
         prompt: how it was asked.
@@ -66,6 +67,7 @@ class Figure:
     tested: str
     key: str
     method: str
+    seen: bool
     shots: str
     train_cases: int
     prompt: str
@@ -105,6 +107,7 @@ class Comparison:
         dataset: what both learned from, and were tested on.
         key: of the method.
         method: its title.
+        seen: as in `Figure`.
         shots: that it learned from.
         prompt: how it was asked.
         from_truth: whether its prompts were made from the truth.
@@ -125,6 +128,7 @@ class Comparison:
     dataset: str
     key: str
     method: str
+    seen: bool
     shots: str
     prompt: str
     from_truth: bool
@@ -195,6 +199,7 @@ def _figure(one: Measured, answers: list[Answer]) -> Figure:
         tested=entry.tested.name,
         key=entry.contestant.key,
         method=entry.contestant.title,
+        seen=entry.tested.name in entry.contestant.seen,
         shots="all" if entry.shots is None else str(entry.shots),
         train_cases=cost.train_cases,
         prompt=first.prompt,
@@ -287,6 +292,7 @@ def _pair(one: Measured, other: Measured) -> Comparison | None:
         else f"{one.entry.data.name} → {one.entry.tested.name}",
         key=one.entry.contestant.key,
         method=one.entry.contestant.title,
+        seen=one.entry.tested.name in one.entry.contestant.seen,
         shots="all" if one.entry.shots is None else str(one.entry.shots),
         prompt=mine[0].prompt,
         from_truth=mine[0].from_truth,

@@ -1,0 +1,94 @@
+"""Figures in the documentation stand in files that a command wrote: tables of measurements are looked up there."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import mean, median
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md"), ROOT / "README.md"])
+MEASURED = re.compile(r"\b(Dice|IoU|NSD|HD95|seconds|minutes|s|ms|MB)\b")  # headings of columns that somebody measured
+PUBLISHED = re.compile(r"\b(published|release|official)\b")  # of others, with their source beside them
+NAMED = re.compile(r"\b(\w+\.(?:csv|json))\b")
+DECIMAL = re.compile(r"(?<![\w.@=])\d+\.\d+(?![\w.])")
+GROUPING = ("dataset", "set", "method", "kind", "engine")
+
+
+def tables(page: Path) -> Iterator[list[str]]:
+    """Of Markdown, those with a heading of something that is measured."""
+    rows: list[str] = []
+    for line in [*page.read_text().splitlines(), ""]:
+        if line.startswith("|"):
+            rows.append(line)
+        elif rows:
+            if MEASURED.search(rows[0]) and not PUBLISHED.search(rows[0]):
+                yield rows
+            rows = []
+
+
+def numbers(value: object) -> Iterator[float]:
+    """All that stand in JSON."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for one in value:
+            yield from numbers(one)
+    elif isinstance(value, int | float):
+        yield float(value)
+
+
+def known(file: Path) -> list[float]:
+    """Every number of a file, and of a table also means, medians, least and largest by what it is grouped by."""
+    if file.suffix == ".json":
+        return list(numbers(json.loads(file.read_text())))
+    with file.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    found, grouped = [], {}
+    for row in rows:
+        group = next((row[name] for name in GROUPING if name in row), "")
+        for column, text in row.items():
+            try:
+                value = float(text)
+            except ValueError:
+                continue
+            found.append(value)
+            grouped.setdefault((group, column), []).append(value)
+    for values in grouped.values():
+        found += [mean(values), median(values), min(values), max(values)]
+    return [value for value in found if value == value]
+
+
+def sources(page: Path) -> list[Path]:
+    """Files that a page names and a command wrote."""
+    names = set(NAMED.findall(page.read_text()))
+    places = [ROOT / "benchmarks", ROOT / "docs" / "results"]
+    return [place / name for place in places for name in sorted(names) if (place / name).is_file()]
+
+
+def unfounded(page: Path) -> list[str]:
+    """Figures of a page that no file explains."""
+    values = [value for file in sources(page) for value in known(file)]
+    lost = []
+    for rows in tables(page):
+        for text in DECIMAL.findall("\n".join(row.split("|", 2)[2] for row in rows[2:])):  # the first cell is a name
+            half = 0.5000001 * 10.0 ** -len(text.partition(".")[2])
+            if not any(abs(abs(value) - float(text)) <= half for value in values):
+                lost.append(f"{text} in the table {rows[0]}")
+    return lost
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_measured_figures_stand_in_a_file(page):
+    assert unfounded(page) == []
+
+
+def test_an_invented_figure_is_noticed(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("From `few_labels.csv`.\n\n| set | Dice |\n|---|---|\n| hc18 | 0.9275 |\n| x | 0.9276543 |\n")
+    assert unfounded(page) == ["0.9276543 in the table | set | Dice |"]
