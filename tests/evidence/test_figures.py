@@ -6,6 +6,7 @@ import csv
 import json
 import re
 from collections.abc import Iterator
+from math import isnan
 from pathlib import Path
 from statistics import mean, median
 
@@ -61,7 +62,7 @@ def known(file: Path) -> list[float]:
             grouped.setdefault((group, column), []).append(value)
     for values in grouped.values():
         found += [mean(values), median(values), min(values), max(values)]
-    return [value for value in found if value == value]
+    return [value for value in found if not isnan(value)]
 
 
 def sources(page: Path) -> list[Path]:

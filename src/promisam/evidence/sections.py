@@ -18,8 +18,8 @@ FROM_TRUTH = (
 )
 SEEN = "‡"
 FROM_SET = (
-    f"{SEEN} The weights that this method begins with were made from some cases of this set, which may be among the test cases: "
-    "see their card."
+    f"{SEEN} The weights that this method begins with were made from some cases of this set, which may be among the test "
+    "cases: see their card."
 )
 NONE = "n/a"
 
