@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import json
 import re
 from collections.abc import Iterator
@@ -93,3 +94,14 @@ def test_an_invented_figure_is_noticed(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("From `few_labels.csv`.\n\n| set | Dice |\n|---|---|\n| hc18 | 0.9275 |\n| x | 0.9276543 |\n")
     assert unfounded(page) == ["0.9276543 in the table | set | Dice |"]
+
+
+def test_the_page_of_results_is_what_its_tables_make():
+    spec = importlib.util.spec_from_file_location("results", ROOT / "recipes" / "results.py")
+    results = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(results)
+    page = (ROOT / "docs" / "results.md").read_text()
+    assert page == results.page(ROOT / "docs" / "results"), "python recipes/results.py OUT makes it again"
+    shown = set(re.findall(r"\((results/plots/\w+\.png)\)", page))
+    assert shown
+    assert all((ROOT / "docs" / name).is_file() for name in shown)

@@ -93,6 +93,7 @@ class Entry:
         asked: prompts.
         draws: of random prompts.
         sizes: at which it answers, beside the images' own.
+        profile: that it is part of.
     """
 
     contestant: Contestant
@@ -103,6 +104,7 @@ class Entry:
     asked: tuple[str, ...] = ()
     draws: int = 5
     sizes: tuple[int, ...] = ()
+    profile: str = ""
 
     @property
     def run(self) -> str:
@@ -119,6 +121,7 @@ class Entry:
     def fingerprint(self) -> str:
         """Of everything that its figures depend on, machine and version apart."""
         told = asdict(self)
+        del told["profile"]
         for part in ("data", "tested"):
             told[part].pop("path")
         return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:16]
@@ -155,7 +158,7 @@ def _taking_part(one: LabelledSet, profile: Profile) -> Iterator[Contestant]:
 def _entries(one: LabelledSet, contestant: Contestant, profile: Profile) -> Iterator[Entry]:
     """With few labels first, with the most last."""
     if contestant.learns == "nothing":
-        yield Entry(contestant, one, one, 0, contestant.options, contestant.asked, profile.draws)
+        yield Entry(contestant, one, one, 0, contestant.options, contestant.asked, profile.draws, profile=profile.name)
         return
     most = len(one.train)
     shots: list[int | None] = [k for k in profile.shots if contestant.few and k < most]
@@ -168,7 +171,7 @@ def _entries(one: LabelledSet, contestant: Contestant, profile: Profile) -> Iter
         asked, sizes = (
             (contestant.asked[:1], ()) if k != shots[-1] else (contestant.asked, profile.sizes if contestant.sizes else ())
         )
-        yield Entry(contestant, one, one, k, options, asked, profile.draws, sizes)
+        yield Entry(contestant, one, one, k, options, asked, profile.draws, sizes, profile.name)
 
 
 def _options(one: LabelledSet, contestant: Contestant, profile: Profile, shots: int | None) -> dict[str, Any]:

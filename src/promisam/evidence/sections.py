@@ -11,6 +11,10 @@ from promisam.evidence.published import published_lines
 from promisam.evidence.tables import Comparison, Figure, Tables
 
 MARK = "†"
+FAST = (
+    "Sets of the profile `fast` (see the table) rest on a few cases and a few steps of training: they show that everything "
+    "runs, not what a method reaches."
+)
 FROM_TRUTH = (
     f"{MARK} The prompts were made from the true mask: where the object is, how large it is and that it is there at all was "
     "told. Rows without the mark saw the image alone. The two kinds answer different questions; they are no ranking of each "
@@ -57,11 +61,12 @@ def _what(tables: Tables) -> Section:
     when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
     commits = "; ".join(dict.fromkeys(f"{f.version}, commit {f.commit or 'unknown'}" for f in first))
     text = (
+        *((FAST,) if any(f.profile == "fast" for f in first) else ()),
         f"Measured on {machines}; {when}; promisam {commits}.",
-        "Every figure is from `summary.csv` and `comparisons.csv` beside this page, which `promisam report` wrote; the column "
-        "`commands` holds what makes a row again by hand. Each set was divided by patient or sequence (50:15:35, seed 0): "
-        "learned from, chosen by, tested on. Nothing was chosen on test cases. Intervals (95 %) are percentile bootstraps over "
-        "patients or sequences; deviations (±) are over draws of random prompts.",
+        "Every figure is from `summary.csv` and `comparisons.csv`, which `promisam report` wrote; the column `commands` holds "
+        "what makes a row again by hand. Each set was divided by patient or sequence (50:15:35, seed 0): learned from, chosen "
+        "by, tested on. Nothing was chosen on test cases. Intervals (95 %) are percentile bootstraps over patients or sequences; "
+        "deviations (±) are over draws of random prompts.",
         FROM_TRUTH,
         *((FROM_SET,) if any(f.seen for f in first) else ()),
     )
@@ -72,8 +77,8 @@ def _what(tables: Tables) -> Section:
         if of:
             full = max(of, key=lambda f: f.train_cases if f.shots == "all" else 0)
             learned = str(full.train_cases) if full.shots == "all" else NONE
-            rows.append((name, learned, str(max(f.cases for f in of)), str(max(f.groups for f in of))))
-    head = ("set", "cases learned from", "test pairs of case and class", "patients or sequences among them")
+            rows.append((name, full.profile, learned, str(max(f.cases for f in of)), str(max(f.groups for f in of))))
+    head = ("set", "profile", "cases learned from", "test pairs of case and class", "patients or sequences among them")
     return Section("What was measured", text, head, tuple(rows))
 
 

@@ -56,6 +56,7 @@ class Figure:
         test_peak_mb: as in `Cost`.
         steps: of training.
         best_validation: Dice that the checkpoint was chosen by.
+        profile: that it is part of.
         machine: that measured it.
         date: of it.
         version: of promisam.
@@ -92,6 +93,7 @@ class Figure:
     test_peak_mb: int
     steps: int
     best_validation: float
+    profile: str
     machine: str
     date: str
     version: str
@@ -224,6 +226,7 @@ def _figure(one: Measured, answers: list[Answer]) -> Figure:
         test_peak_mb=cost.test_peak_mb,
         steps=cost.steps,
         best_validation=cost.best_validation,
+        profile=entry.profile,
         machine=cost.machine,
         date=cost.date,
         version=cost.version,
