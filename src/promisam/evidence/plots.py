@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # Distinguishable with the common kinds of colour blindness (Okabe and Ito 2008), and by their markers in print.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7A7A7A")
 _MARKERS = "osD^vPX*"
+_ASKED = {"auto": "no prompt", "click": "1 click"}
 _DPI = 110
 
 
@@ -86,9 +87,7 @@ def _methods(tables: Tables) -> Canvas | None:
             if f.low == f.low:
                 axis.plot([f.low, f.high], [place, place], color=colour, linewidth=1.5)
             axis.plot(f.dice, place, "o", color=colour, markerfacecolor="white" if f.from_truth else colour, markersize=7)
-        axis.set_yticks(
-            range(len(rows)), [f"{f.method}\n{'no prompt' if f.prompt == 'auto' else f.prompt}" for f in rows], fontsize=7
-        )
+        axis.set_yticks(range(len(rows)), [f"{f.method}\n{_ASKED.get(f.prompt, f.prompt)}" for f in rows], fontsize=7)
         axis.set_xlim(max(0.0, min([f.low if f.low == f.low else f.dice for f in rows]) - 0.05), 1.0)
         axis.set_title(name, fontsize=10)
         axis.set_xlabel("Dice, 95 % interval")
