@@ -255,10 +255,10 @@ def test_headers_with_data_in_a_second_file(tmp_path, name, data):
     SimpleITK.WriteImage(SimpleITK.GetImageFromArray(array), str(tmp_path / name))
     np.testing.assert_array_equal(read(tmp_path / name).pixels[0], array)
     (tmp_path / data).write_bytes(array.tobytes()[:100])
-    with pytest.raises(UnreadableFile, match="cannot be read"):
+    with pytest.raises(UnreadableFile, match="cannot be read|damaged"):  # noqa: RUF043
         read(tmp_path / name)
     (tmp_path / data).unlink()
-    with pytest.raises(UnreadableFile, match="cannot be read"):
+    with pytest.raises(UnreadableFile, match="no file"):
         read(tmp_path / name)
 
 

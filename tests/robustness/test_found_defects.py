@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pydicom
 import pytest
 from PIL import Image as Pillow
 
+from command_line import promisam
 from dicom_maker import make_series
 from promisam.core import Grid
 from promisam.core.errors import GeometryError, PromisamError, UnreadableFile, UnsupportedFile, WeightsError
@@ -245,3 +247,18 @@ def test_pickles_cut_anywhere(tmp_path, content):
     (tmp_path / "a.pth").write_bytes(content)
     with pytest.raises(WeightsError):
         read_state(tmp_path / "a.pth")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(UnreadableFile, match="pipe"):
+        read(tmp_path / "a.png")
+    with pytest.raises(WeightsError, match="no file"):
+        read_state(tmp_path / "a.png")
+
+
+def test_a_link_to_itself_is_refused_in_one_line(tmp_path, capsys):
+    (tmp_path / "loop").symlink_to("loop")
+    done = promisam(capsys, "annotate", tmp_path / "loop", "--offline")
+    assert done.status == 2
+    assert len(done.err.strip().splitlines()) == 1

@@ -159,6 +159,8 @@ def _unused(name: str) -> bool:
 
 def _is_safetensors(path: Path) -> bool:
     try:
+        if path.exists() and not path.is_file():  # opening a pipe would wait for whoever writes to it
+            raise OSError(None, "no file")
         with path.open("rb") as file:
             head = file.read(9)
     except OSError as error:
