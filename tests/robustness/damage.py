@@ -26,9 +26,9 @@ EXTREME_WORDS = ["nan", "inf", "-inf", "-1", "0", "1e400", "1e-320", "9999999999
                  "16", "4", "2", "7", "gzip", "raw", "ascii", "bzip2", "True", "MET_FLOAT", "MET_STRING", "MET_ASCII_CHAR",
                  "double", "block", "string", "big", "vector list list list", "100000"]  # fmt: skip
 EXTREME_VALUES = [
-    None, True, False, 0, -1, 10**30, -(10**400), 1e308, float("nan"), float("inf"), -float("inf"), 0.5, "", " ", "NaN", "a\0b",
+    None, True, False, 0, -1, 10**30, -(10**400), 1e308, float("nan"), float("inf"), 0.5, "", " ", "NaN", "a\0b",
     "../../../etc/passwd", "/dev/zero", "/dev/null", ".", "\ud800", "ü" * 300, "x" * 5000, "\n", "-o", [], {}, [[]], [None],
-    [1, "two", None], {"": {}}, {"at": [1]}, [float("nan")] * 3, [1] * 7, [10**20] * 6, {"a": {"b": {"c": []}}}, "plain_sam", "1",
+    [1, "two", None], {"": {}}, {"at": [1]}, [float("nan")] * 3, [1] * 7, [10**20] * 6, {"a": {"b": []}}, "plain_sam", "1",
 ]  # fmt: skip
 
 _NIFTI_1 = [(0, "i"), (40, "8h"), (56, "3f"), (68, "h"), (70, "h"), (72, "h"), (76, "8f"), (108, "f"), (112, "f"), (116, "f"),
