@@ -283,7 +283,7 @@ class Campaign:
             return "inputs changed"
         if name not in MANY and not all(line.startswith("promisam: warning: ") for line in lines):
             return "an answer with words on the error output"
-        return self._unsound(left)
+        return self._unsound(name, left)
 
     def _traces(self, name: str, words: list[str], left: list[str], changed: bool) -> str:
         """What a refusal left."""
@@ -291,7 +291,7 @@ class Campaign:
             return f"left behind: {left}"
         return "inputs changed by a refusal" if changed and "--resume" not in words else ""
 
-    def _unsound(self, left: list[str]) -> str:
+    def _unsound(self, command: str, left: list[str]) -> str:
         """A written file that cannot be read."""
         from promisam.core.errors import PromisamError
         from promisam.io import read_segmentation
@@ -305,7 +305,7 @@ class Campaign:
             try:
                 if path.endswith(".json"):
                     json.loads(file.read_text())
-                elif path in OUTPUTS[:4]:
+                elif path in OUTPUTS[:4] and command != "select":  # its .png is a picture
                     read_segmentation(file)
             except (ValueError, PromisamError) as error:
                 return f"an unsound file: {path} ({error})"
