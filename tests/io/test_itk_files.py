@@ -216,7 +216,7 @@ def test_bytes_in_several_gzip_members_are_one_file(tmp_path):
         ("a.nii.gz", b"\x89PNG\r\n\x1a\n" + b"0" * 400, "a PNG by its first bytes"),
         ("a.nii", b"\x1f\x8b" + b"0" * 400, "a gzip by its first bytes"),
         ("a.nrrd", b"hello", "nothing known"),
-        ("a.mha", b"hello", "cannot be read"),
+        ("a.mha", b"hello", "NDims"),
         ("a.xyz", b"%PDF-1.4", "a PDF"),
         ("a", b"hello", "expected NIfTI"),
         ("a.nii.gz", gzip.compress(b"hello", mtime=0), "damaged"),
@@ -255,10 +255,10 @@ def test_headers_with_data_in_a_second_file(tmp_path, name, data):
     SimpleITK.WriteImage(SimpleITK.GetImageFromArray(array), str(tmp_path / name))
     np.testing.assert_array_equal(read(tmp_path / name).pixels[0], array)
     (tmp_path / data).write_bytes(array.tobytes()[:100])
-    with pytest.raises(UnreadableFile, match="cannot be read"):
+    with pytest.raises(UnreadableFile, match="cannot be read|damaged"):  # noqa: RUF043
         read(tmp_path / name)
     (tmp_path / data).unlink()
-    with pytest.raises(UnreadableFile, match="cannot be read"):
+    with pytest.raises(UnreadableFile, match="no file"):
         read(tmp_path / name)
 
 

@@ -86,7 +86,8 @@ def run(arguments: list[str] | None = None) -> None:
 
 def _expected(error: BaseException) -> bool:
     deliberate = isinstance(error, PromisamError | OSError | KeyboardInterrupt | typer.Abort) or _is_out_of_memory(error)
-    return deliberate or hasattr(error, "format_message")  # the argument parser's own errors
+    circle = isinstance(error, RuntimeError) and str(error).startswith("Symlink loop")  # Path.resolve, below Python 3.13
+    return deliberate or circle or hasattr(error, "format_message")  # the argument parser's own errors
 
 
 def _one_line(error: BaseException) -> str:

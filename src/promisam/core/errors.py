@@ -6,6 +6,8 @@ line and exits with status 2.
 
 from __future__ import annotations
 
+_LONGEST = 1000  # characters of what was given
+
 
 class PromisamError(Exception):
     """Root of all deliberate errors.
@@ -18,6 +20,7 @@ class PromisamError(Exception):
 
     def __init__(self, given: str, *, expected: str, do: str) -> None:
         """Compose the one-line message from its three parts."""
+        given = _shortened(given)
         super().__init__(f"{given}; expected {expected}. {do}")
         self.given = given
         self.expected = expected
@@ -86,6 +89,11 @@ class DownloadFailed(WeightsError):
 
 class MissingExtra(PromisamError):
     """A feature whose optional packages are not installed."""
+
+
+def _shortened(given: str) -> str:
+    """Enough of it to be recognised: what was given may be a file's whole content."""
+    return given if len(given) <= _LONGEST else f"{given[: _LONGEST - 200]} ... {given[-150:]}"
 
 
 def _rebuild(kind: type[PromisamError], given: str, expected: str, do: str) -> PromisamError:

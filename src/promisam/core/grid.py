@@ -13,6 +13,7 @@ from promisam.core.errors import GeometryError
 
 Unit = Literal["mm", "px"]
 
+_FARTHEST, _FINEST = 1e12, 1e-12  # mm: beyond these, a header holds no place of a patient, and squares overflow
 _ROUNDING = 1e-6  # of a step: what a way through millimetres and back may cost
 
 
@@ -213,8 +214,8 @@ def _affine(spacing_xyz: Sequence[float | int], origin_xyz: Sequence[float | int
 
 
 def _invertible(affine: np.ndarray) -> bool:
-    if not np.isfinite(affine).all() or not np.array_equal(affine[3], (0, 0, 0, 1)):
+    if not (np.abs(affine) <= _FARTHEST).all() or not np.array_equal(affine[3], (0, 0, 0, 1)):
         return False
     linear = affine[:3, :3]
     lengths = np.linalg.norm(linear, axis=0)
-    return bool((lengths > 0).all() and abs(np.linalg.det(linear / np.where(lengths == 0, 1, lengths))) >= 1e-6)
+    return bool((lengths >= _FINEST).all() and abs(np.linalg.det(linear / lengths)) >= 1e-6)

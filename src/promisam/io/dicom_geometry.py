@@ -28,7 +28,7 @@ def picture_grid(file: DicomFile) -> Grid:
         UnsupportedFile: for multi-frame objects and impossible orientations.
     """
     _check_frames(file)
-    shape = (int(file.header.Rows), int(file.header.Columns))
+    shape = file.size()
     spacing = _pixel_spacing(file)
     if not _is_placed(file):
         if not spacing:
@@ -57,7 +57,7 @@ def sorted_volume(folder: Path, files: Sequence[DicomFile]) -> tuple[list[DicomF
     _check_tilt(folder, at, depths, normal, min(spacing))
     step = float(depths[-1] - depths[0]) / (len(files) - 1)
     ordered = [files[i] for i in order]
-    shape = (len(files), int(files[0].header.Rows), int(files[0].header.Columns))
+    shape = (len(files), *files[0].size())
     return ordered, Grid(shape, _affine(ordered[0], spacing, normal * step))
 
 
@@ -73,8 +73,10 @@ def _pixel_spacing(file: DicomFile) -> tuple[float, ...]:
 def _frame(file: DicomFile) -> tuple[np.ndarray, np.ndarray]:
     """Unit normal, and the directions of rising x and of rising y as rows."""
     axes = np.reshape(file.numbers("ImageOrientationPatient"), (2, 3))
-    lengths = np.linalg.norm(axes, axis=1)
-    if np.abs(lengths - 1).max() > _OBLIQUE or abs(float(axes[0] @ axes[1])) > _OBLIQUE or not _pixel_spacing(file):
+    with np.errstate(over="ignore"):
+        lengths = np.linalg.norm(axes, axis=1)
+    sound = np.abs(lengths - 1).max() <= _OBLIQUE and abs(float(axes[0] @ axes[1])) <= _OBLIQUE  # false for NaN
+    if not sound or not _pixel_spacing(file):
         raise UnsupportedFile(
             f"{file.path} with orientation {file.text('ImageOrientationPatient')}, spacing {file.text('PixelSpacing')}",
             expected="two unit vectors at right angles, and a pixel spacing",
@@ -117,7 +119,7 @@ def _check_alike(folder: Path, files: Sequence[DicomFile]) -> None:
         kinds = Counter(tuple(np.round(file.numbers(keyword), 3).tolist()) for file in files)
         if len(kinds) > 1:
             raise _mixed(folder, what, kinds, "Move localizers and other planes into folders of their own.")
-    sizes = Counter((int(file.header.Columns), int(file.header.Rows)) for file in files)
+    sizes = Counter(file.size()[::-1] for file in files)
     if len(sizes) > 1:
         raise _mixed(folder, "sizes", sizes, "Move the others into folders of their own.")
 

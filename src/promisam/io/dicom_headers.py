@@ -14,6 +14,7 @@ from promisam.io.formats import has_dicom_mark
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+_SOUND, _AGAIN = "a whole, sound DICOM file", "Export it again."
 # Objects with rows and columns that are no images of the patient: Segmentation, RT Dose, Label Map Segmentation.
 _DERIVED = {"1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.481.2", "1.2.840.10008.5.1.4.1.1.66.7"}
 
@@ -27,19 +28,44 @@ class DicomFile:
 
     def text(self, keyword: str) -> str:
         """A header value as text; empty when absent."""
-        value = self.header.get(keyword)
+        value = self._value(keyword)
         return "" if value is None else str(value)
+
+    def size(self) -> tuple[int, int]:
+        """Rows and columns.
+
+        Raises:
+            UnreadableFile: when they are no numbers from 1.
+        """
+        found = self._value("Rows"), self._value("Columns")
+        rows, columns = (value if isinstance(value, int) else 0 for value in found)
+        if rows < 1 or columns < 1:
+            raise UnreadableFile(
+                f"{self.path} with {found[0]!r} rows and {found[1]!r} columns", expected="whole numbers from 1", do=_AGAIN
+            )
+        return rows, columns
 
     def numbers(self, keyword: str) -> tuple[float, ...]:
         """A header value as numbers; empty when absent or malformed."""
-        value: Any = self.header.get(keyword)
+        value: Any = self._value(keyword)
         if value is None or value == "":
             return ()
         try:
             values = [value] if isinstance(value, str | float | int) else list(value)
             return tuple(float(v) for v in values)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return ()
+
+    def _value(self, keyword: str) -> Any:  # noqa: ANN401 - of many types
+        """Converted from the file's bytes only now, which fails in as many ways as they can be wrong."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # remarks on odd values, which may quote the patient
+                return self.header.get(keyword)
+        except Exception as error:
+            raise UnreadableFile(
+                f"{self.path}, whose element {keyword} is damaged ({type(error).__name__})", expected=_SOUND, do=_AGAIN
+            ) from error
 
 
 def read_header(path: Path) -> DicomFile:
@@ -49,18 +75,14 @@ def read_header(path: Path) -> DicomFile:
         UnreadableFile: when it is no DICOM file, or damaged in its header.
     """
     import pydicom
-    from pydicom.errors import InvalidDicomError
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # remarks on odd values, which may quote the patient
             return DicomFile(path, pydicom.dcmread(path, stop_before_pixels=True))
-    except (InvalidDicomError, OSError, EOFError, ValueError, KeyError, AttributeError, NotImplementedError) as error:
-        raise UnreadableFile(
-            f"{path}, whose DICOM header cannot be read ({' '.join(str(error).split())})",
-            expected="a whole, sound DICOM file",
-            do="Export it again.",
-        ) from error
+    except Exception as error:  # the parser raises whatever it meets in damaged data, a MemoryError for an absurd length
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UnreadableFile(f"{path}, whose DICOM header cannot be read ({reason})", expected=_SOUND, do=_AGAIN) from error
 
 
 def image_files(folder: Path) -> list[DicomFile]:

@@ -42,7 +42,7 @@ def read_pixels(file: DicomFile) -> Shaped[np.ndarray, "c y x"]:
             expected="a whole, sound DICOM image",
             do="Export it again.",
         ) from error
-    expected = (int(file.header.Rows), int(file.header.Columns))
+    expected = file.size()
     if pixels.shape[1:] != expected:
         raise UnreadableFile(
             f"{file.path} with pixels of {pixels.shape[1:]}", expected=f"{expected} as its header says", do="Export it again."
@@ -66,9 +66,10 @@ def _decoded(file: DicomFile) -> np.ndarray:
     slope, intercept = _rescale(file)
     if (slope, intercept) == (1, 0):
         return np.asarray(pixels[None])
-    whole = float(slope).is_integer() and float(intercept).is_integer()
+    whole = float(slope).is_integer() and float(intercept).is_integer() and max(abs(slope), abs(intercept)) < 2**31
     kind: Any = np.int64 if whole else np.float64
-    return np.asarray(pixels[None].astype(kind) * kind(slope) + kind(intercept))
+    with np.errstate(over="ignore", invalid="ignore"):  # what is no number then is refused with the image
+        return np.asarray(pixels[None].astype(kind) * kind(slope) + kind(intercept))
 
 
 def _through_gdcm(file: DicomFile) -> np.ndarray:
@@ -83,14 +84,26 @@ def _through_gdcm(file: DicomFile) -> np.ndarray:
 
 
 def _rescale(file: DicomFile) -> tuple[float, float]:
-    slope, intercept = file.numbers("RescaleSlope"), file.numbers("RescaleIntercept")
-    return (slope[0] if slope else 1.0), (intercept[0] if intercept else 0.0)
+    return _number(file, "RescaleSlope", 1.0), _number(file, "RescaleIntercept", 0.0)
+
+
+def _number(file: DicomFile, keyword: str, otherwise: float) -> float:
+    """What stands there, if anything does: text that is no number must not pass for nothing."""
+    found = file.numbers(keyword)
+    if file.text(keyword).strip() and (len(found) != 1 or not np.isfinite(found[0])):
+        raise UnreadableFile(
+            f"{file.path} with the {keyword} {file.text(keyword)!r}", expected="a number", do="Export it again."
+        )
+    if keyword == "RescaleSlope" and found == (0.0,):
+        raise UnreadableFile(f"{file.path} with a RescaleSlope of 0", expected="another number", do="Export it again.")
+    return found[0] if found else otherwise
 
 
 def _narrow(pixels: np.ndarray) -> np.ndarray:
     pixels = pixels.astype(pixels.dtype.newbyteorder("="))
     if pixels.dtype.kind == "f":
-        return pixels.astype(np.float32)
+        with np.errstate(over="ignore"):  # refused with the image
+            return pixels.astype(np.float32)
     low, high = int(pixels.min()), int(pixels.max())
     for kind in (np.int16, np.uint16, np.int32, np.uint32):
         if pixels.dtype.itemsize > np.dtype(kind).itemsize and np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:

@@ -68,5 +68,6 @@ def _stacked(folder: Path, files: Sequence[DicomFile], grid: Grid) -> np.ndarray
 
 
 def _class_name(file: DicomFile) -> str:
-    uid = file.header.get("SOPClassUID")
-    return str(getattr(uid, "name", "no SOP class"))
+    from pydicom.uid import UID
+
+    return UID(file.text("SOPClassUID")).name or "no SOP class"

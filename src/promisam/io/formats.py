@@ -58,6 +58,8 @@ def format_of(path: Path) -> Format:
     try:
         if path.is_dir():
             return "DICOM folder"
+        if path.exists() and not path.is_file():  # opening a pipe would wait for whoever writes to it
+            raise OSError(None, "a device or a pipe")
         head = _head(path)
     except OSError as error:
         raise UnreadableFile(

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from promisam.core.errors import UnreadableFile, UnsupportedFile, UnwritableOutput
+from promisam.core.errors import GeometryError, UnreadableFile, UnsupportedFile, UnwritableOutput
 from promisam.core.grid import Grid
 from promisam.io.formats import Format
+from promisam.io.native import unheard
 from promisam.io.nifti_file import read_nifti
+from promisam.io.text_headers import Squeezed, check_metaimage, check_nrrd
 
 _READER = {"NRRD": "NrrdImageIO", "MetaImage": "MetaImageIO", "picture": ""}
 
@@ -25,12 +27,20 @@ def read_itk(path: Path, kind: Format) -> tuple[Shaped[np.ndarray, "c *grid"], G
         UnreadableFile: for a damaged file.
         UnsupportedFile: for 4-D or sheared geometry.
     """
-    image = _squeezed(path, _load(path, _READER[kind]))
+    packed: Squeezed | None = None
+    if kind == "MetaImage":
+        packed = check_metaimage(path)
+    else:
+        check_nrrd(path)
+    image = _squeezed(path, _load(path, _READER[kind]) if packed is None else _unpacked(path, packed))
     samples = _channels_first(image)
     _check_axes(path, image)
     axes = image.GetDimension()
     direction = np.reshape(image.GetDirection(), (axes, axes))
-    return samples, Grid.from_itk(image.GetSize(), image.GetSpacing(), image.GetOrigin(), direction)
+    try:
+        return samples, Grid.from_itk(image.GetSize(), image.GetSpacing(), image.GetOrigin(), direction)
+    except GeometryError as error:
+        raise UnreadableFile(f"{path}, with {error.given}", expected=error.expected, do=error.do) from error
 
 
 def write_itk(path: Path, labels: Shaped[np.ndarray, "*grid"], grid: Grid) -> None:
@@ -78,7 +88,8 @@ def _quiet() -> Iterator[None]:
     before = _itk().ProcessObject.GetGlobalWarningDisplay()
     _itk().ProcessObject.SetGlobalWarningDisplay(False)
     try:
-        yield
+        with unheard():
+            yield
     finally:
         _itk().ProcessObject.SetGlobalWarningDisplay(before)
 
@@ -94,6 +105,27 @@ def _load(path: Path, reader_name: str) -> Any:  # noqa: ANN401 - SimpleITK carr
         raise UnreadableFile(
             f"{path}, which cannot be read ({_reason(error)})", expected="a whole, sound file", do="Copy or export it again."
         ) from error
+
+
+def _unpacked(path: Path, packed: Squeezed) -> Any:  # noqa: ANN401 - SimpleITK carries no types
+    """The image of a compressed MetaImage: SimpleITK reads the header alone."""
+    reader = _itk().ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.SetImageIO(_READER["MetaImage"])
+    try:
+        with _quiet():
+            reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise UnreadableFile(
+            f"{path}, which cannot be read ({_reason(error)})", expected="a whole, sound file", do="Copy or export it again."
+        ) from error
+    channels = reader.GetNumberOfComponents()
+    shape = (*reversed(reader.GetSize()), channels) if channels > 1 else tuple(reversed(reader.GetSize()))
+    image = _itk().GetImageFromArray(packed.samples().reshape(shape), isVector=channels > 1)
+    image.SetSpacing(reader.GetSpacing())
+    image.SetOrigin(reader.GetOrigin())
+    image.SetDirection(reader.GetDirection())
+    return image
 
 
 def _squeezed(path: Path, image: Any) -> Any:  # noqa: ANN401 - SimpleITK carries no types

@@ -19,6 +19,7 @@ from jaxtyping import Shaped
 from promisam.core.errors import UnreadableFile, UnsupportedFile
 from promisam.core.grid import Grid
 from promisam.io.nifti_header import HEADER_BYTES, NiftiHeader, header_grid, parse_header
+from promisam.io.room import check_announced
 
 _TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
 _COLOURS = {128: 3, 2304: 4}  # RGB24, RGBA32
@@ -42,8 +43,9 @@ def read_nifti(path: Path, *, channels: bool = False) -> tuple[Shaped[np.ndarray
             kind, colours = _sample_type(path, header)
             _check_axes(path, header, channels)
             count = math.prod(header.shape_xyz) * colours
-            if not isinstance(file, gzip.GzipFile) and path.stat().st_size < header.offset + count * kind.itemsize:
-                raise ValueError(f"{path.stat().st_size} bytes where the header announces {count * kind.itemsize} of samples")
+            squeezed = isinstance(file, gzip.GzipFile)
+            held = path.stat().st_size - (0 if squeezed else header.offset)
+            check_announced(path, count * kind.itemsize, held, squeezed=squeezed)
             file.seek(header.offset)
             content = file.read(count * kind.itemsize)
             while file.read(1 << 20):  # to the end, where gzip's checksum stands
@@ -98,10 +100,24 @@ def _scaled(samples: np.ndarray, header: NiftiHeader) -> np.ndarray:
     usual = not np.isfinite([slope, intercept]).all() or slope == 0 or (slope, intercept) == (1, 0)
     if usual or header.datatype in _COLOURS:
         return samples
-    if samples.dtype.kind in "iu" and float(slope).is_integer() and float(intercept).is_integer():
-        return samples.astype(np.int64) * int(slope) + int(intercept)
-    real = np.float64 if samples.dtype.itemsize > 4 else np.float32
-    return (samples.astype(np.float64) * slope + intercept).astype(real)
+    kind = _whole_kind(samples, slope, intercept)
+    whole = kind is not None
+    found = np.empty(samples.shape, kind or (np.float64 if samples.dtype.itemsize > 4 else np.float32))
+    with np.errstate(over="ignore", invalid="ignore"):  # what is no number then is refused with the image
+        for index in np.ndindex(samples.shape[:-2]):  # slice by slice: a volume in float64 or int64 may not fit into memory
+            wide = samples[index].astype(np.int64 if whole else np.float64)
+            found[index] = wide * int(slope) + int(intercept) if whole else wide * slope + intercept
+    return found
+
+
+def _whole_kind(samples: np.ndarray, slope: float, intercept: float) -> np.dtype | None:
+    """The smallest type, at least of the samples' own size, of values that stay whole numbers; None where they do not."""
+    if samples.dtype.kind not in "iu" or not (float(slope).is_integer() and float(intercept).is_integer()):
+        return None
+    ends = [int(end) * int(slope) + int(intercept) for end in (samples.min(), samples.max())]
+    kinds = (np.dtype(kind) for kind in ("i2", "u2", "i4", "u4", "i8"))
+    fitting = (kind for kind in kinds if np.iinfo(kind).min <= min(ends) and max(ends) <= np.iinfo(kind).max)
+    return next((kind for kind in fitting if kind.itemsize >= samples.dtype.itemsize), None)
 
 
 def _damaged(path: Path, reason: str) -> UnreadableFile:

@@ -16,6 +16,7 @@ from promisam.core.errors import GeometryError, UnreadableFile, UnsupportedFile
 from promisam.core.grid import Grid
 
 HEADER_BYTES = 540  # of NIfTI-2; NIfTI-1 has 348
+_FIRST_SAMPLE = 348  # never before the end of the shorter header
 _TO_MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # xyzt_units & 7: unknown, metre, millimetre, micrometre
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -71,6 +72,11 @@ def header_grid(path: Path, header: NiftiHeader, axes: int) -> Grid:
     Raises:
         UnsupportedFile: when its two forms disagree, or when the axes are not at right angles.
     """
+    with np.errstate(all="ignore"):  # what overflows is no affine, and refused as such
+        return _placed(path, header, axes)
+
+
+def _placed(path: Path, header: NiftiHeader, axes: int) -> Grid:
     shape = header.shape_xyz[:axes]
     forms = (("sform", header.sform), ("qform", header.qform))
     grids = [_grid(path, shape, form, name) for name, form in forms if form is not None]
@@ -82,7 +88,10 @@ def header_grid(path: Path, header: NiftiHeader, axes: int) -> Grid:
         )
     if grids:
         return grids[0]
-    return Grid.from_itk(shape, header.spacing_xyz[:axes], (0.0,) * axes, np.eye(axes))
+    try:
+        return Grid.from_itk(shape, header.spacing_xyz[:axes], (0.0,) * axes, np.eye(axes))
+    except GeometryError as error:
+        raise _damaged(path, error.given) from error
 
 
 def _first(head: bytes, order: str) -> NiftiHeader:
@@ -115,6 +124,10 @@ def _header(
     if not 1 <= count <= 7 or min(shape) < 1:
         raise ValueError(f"impossible dimensions {count}: {shape}")
     intent, datatype, offset, slope, intercept, units = numbers
+    if not offset >= _FIRST_SAMPLE:
+        raise ValueError(f"samples that begin at byte {offset:g}, within the header")
+    if np.isfinite(slope) and slope and not np.isfinite(intercept):
+        raise ValueError(f"values scaled by {slope:g} and moved by {intercept:g}")
     scale = _TO_MM.get(int(units) & 7, 1.0)
     x, y, z = (abs(step) * scale or 1.0 for step in pixdim[1:4])
     to_mm = np.diag([scale, scale, scale, 1.0]) @ _RAS_TO_LPS
@@ -128,13 +141,23 @@ def _header(
         float(slope),
         float(intercept),
         (x, y, z),
-        qform=to_mm @ _from_quaternion(quaternion, pixdim) if codes[0] > 0 else None,
-        sform=to_mm @ sform if codes[1] > 0 else None,
+        qform=_times(to_mm, _from_quaternion(quaternion, pixdim)) if codes[0] > 0 else None,
+        sform=_times(to_mm, sform) if codes[1] > 0 else None,
     )
 
 
+def _times(to_mm: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    with np.errstate(all="ignore"):  # what overflows is refused as no affine
+        return np.asarray(to_mm @ affine)
+
+
 def _from_quaternion(values: tuple[int | float, ...], pixdim: tuple[int | float, ...]) -> np.ndarray:
-    b, c, d = values[:3]
+    with np.errstate(all="ignore"):
+        return _placed_by(values, pixdim)
+
+
+def _placed_by(values: tuple[int | float, ...], pixdim: tuple[int | float, ...]) -> np.ndarray:
+    b, c, d = (np.float64(value) for value in values[:3])
     a = np.sqrt(max(0.0, 1.0 - (b * b + c * c + d * d)))
     rotation = np.array(
         [

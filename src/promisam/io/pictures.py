@@ -22,6 +22,7 @@ from jaxtyping import Shaped
 from promisam.core.errors import InvalidSegmentation, UnreadableFile, UnsupportedFile
 from promisam.core.grid import Grid
 from promisam.io.itk_files import read_colour_deep
+from promisam.io.native import unheard
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -104,10 +105,16 @@ def _opened(path: Path) -> Iterator[PIL.Image.Image]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata and on large pictures
-            with Image.open(path, formats=("PNG", "JPEG", "TIFF", "BMP")) as picture:
+            with unheard(), Image.open(path, formats=("PNG", "JPEG", "TIFF", "BMP")) as picture:
                 yield picture
     except Image.DecompressionBombError as error:
         raise UnsupportedFile(f"{path}, a picture of {error}", expected="fewer pixels", do="Cut it into tiles.") from error
+    except MemoryError as error:
+        raise UnsupportedFile(
+            f"{path}, a picture that announces more pixels than fit into memory",
+            expected="fewer pixels",
+            do="Cut it into tiles.",
+        ) from error
     except broken as error:
         raise UnreadableFile(
             f"{path}, which cannot be read as a picture ({' '.join(str(error).split()) or type(error).__name__})",

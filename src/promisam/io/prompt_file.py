@@ -35,6 +35,7 @@ from promisam.core.prompts import Prompts
 from promisam.core.segmentation import Segmentation
 from promisam.io.atomic import atomic_text
 from promisam.io.coordinates import to_xyz, to_zyx
+from promisam.io.json_file import load_json
 from promisam.io.reading import flattened, read_segmentation
 from promisam.io.writing import write
 
@@ -181,10 +182,10 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _load(path: Path) -> object:
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
+        return load_json(path, pairs=_once)
     except OSError as error:
         raise UnreadableFile(f"{path} ({error.strerror})", expected="a prompt file (JSON)", do="Check the path.") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UnreadableFile(
             f"{path}, which is no JSON ({error})", expected="a prompt file", do="Correct its syntax."
         ) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from promisam.core.errors import InvalidConfig, UnreadableFile
+from promisam.io.json_file import load_json
 from promisam.io.layouts.table import COLUMNS
 from promisam.io.layouts.values import FOLD, SPLIT_WORDS, split_word
 from promisam.io.pickled_split import PICKLED, read_fold
@@ -212,7 +212,7 @@ def _from_file(file: Path, names: Sequence[str], fold: int) -> dict[str, tuple[s
 
 def _json_pairs(file: Path, fold: int) -> list[tuple[str, str]]:
     try:
-        told = json.loads(file.read_text(encoding="utf-8-sig"))
+        told = load_json(file)
     except ValueError as error:
         raise _no_split(file, str(error)) from error
     except OSError as error:

@@ -14,6 +14,7 @@ from promisam.core.errors import InvalidConfig, PromisamError, UnreadableFile, U
 from promisam.io import atomic_text
 from promisam.io.atomic import full_suffix
 from promisam.io.digest import file_digest
+from promisam.io.json_file import load_json
 
 REPORT = "predictions.json"
 UNKNOWN = "unknown"
@@ -114,7 +115,7 @@ def read_reports(folder: Path) -> list[Report]:
 
 def _read(path: Path) -> Report | None:
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = load_json(path)
     except (OSError, ValueError) as error:
         raise UnreadableFile(
             f"{path} ({error})", expected="a report of predictions", do="Remove it if it is not needed."

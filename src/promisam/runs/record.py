@@ -14,6 +14,7 @@ from typing import Any
 from promisam import __version__
 from promisam.core.errors import UnreadableFile
 from promisam.io import ExampleSet, atomic_text
+from promisam.io.json_file import load_json
 
 NAME = "run.json"
 _PACKAGES = ("torch", "numpy", "lightning-fabric", "monai", "SimpleITK", "pydicom", "pillow", "scikit-image", "safetensors")
@@ -127,20 +128,43 @@ def read_record(folder: Path) -> RunRecord:
     """
     path = folder / NAME
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = load_json(path)
         data = content.pop("data")
         content.pop("format")
         split = {part: tuple(names) for part, names in data.pop("split").items()}
         lists: dict[str, Any] = {name: tuple(data.pop(name)) for name in ("labels", "classes", "warnings")}
         lists["channels"] = tuple(data.pop("channels", ()))
         content["command"] = tuple(content["command"])
-        return RunRecord(data=DataRecord(split=split, **lists, **data), **content)
+        return _checked(RunRecord(data=DataRecord(split=split, **lists, **data), **content))
     except OSError as error:
         raise UnreadableFile(
             f"{path} ({error.strerror})", expected="a run folder that `promisam fit` made", do="Check the path."
         ) from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnreadableFile(f"{path} ({error})", expected="a record of a run", do="Make the run again.") from None
+
+
+def _checked(record: RunRecord) -> RunRecord:
+    """The record, if its parts are of their kinds."""
+    data = record.data
+    tables = {"content": data.content, "images": data.images, "groups": data.groups, "unlabelled": data.unlabelled}
+    tables["unread"] = data.unread
+    names = {"classes": data.classes, "channels": data.channels, "warnings": data.warnings, "command": record.command}
+    names |= {f"split {part}": listed for part, listed in data.split.items()}
+    wrong = [name for name, table in tables.items() if not _texts(table, dict) or not _texts(list(table.values()), list)]
+    wrong += [name for name, listed in names.items() if not _texts(listed, tuple)]
+    wrong += [name for name in ("path", "layout", "group_by", "how") if not isinstance(getattr(data, name), str)]
+    wrong += [name for name in ("method", "device") if not isinstance(getattr(record, name), str)]
+    wrong += [name for name in ("options", "training", "task", "versions", "result") if not _texts(getattr(record, name), dict)]
+    if not (record.backbone is None or _texts(record.backbone, dict)):
+        wrong.append("backbone")
+    if wrong or not all(type(label) is int for label in data.labels):
+        raise ValueError(f"with something else as {(wrong or ['labels'])[0]}")
+    return record
+
+
+def _texts(value: object, kind: type[dict] | type[list] | type[tuple]) -> bool:
+    return isinstance(value, kind) and all(isinstance(one, str) for one in value)
 
 
 def record_beside(checkpoint: Path) -> RunRecord | None:

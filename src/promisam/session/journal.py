@@ -188,7 +188,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
     for text in whole.split(b"\n")[:-1]:  # what follows the last line's end was cut off
         try:
             found = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
             raise UnreadableFile(

@@ -30,6 +30,7 @@ from promisam.core.errors import (
 from promisam.io import Input, atomic_text, find_cases, find_inputs, mask_suffix, mask_suffixes, write
 from promisam.io.atomic import full_suffix, writing
 from promisam.io.cases import read_labels
+from promisam.io.json_file import load_json
 from promisam.io.layouts import Case
 from promisam.io.preview import COLOURS
 from promisam.session.encodings import Encodings
@@ -377,14 +378,14 @@ class Project:
         if not file.is_file():
             return
         try:
-            kept = json.loads(file.read_text(encoding="utf-8"))
+            kept = load_json(file)
             if kept["format"] != FORMAT:
                 raise ValueError(f"format {kept['format']}")
             self.labels = tuple(Label(**label) for label in kept["labels"])
             found = {name: Status(**{**one, "flags": tuple(one["flags"])}) for name, one in kept["images"].items()}
             self._statuses = {name: status for name, status in found.items() if name in self.inputs}
             self._absent = {name: status for name, status in found.items() if name not in self.inputs}
-        except (OSError, ValueError, KeyError, TypeError, PromisamError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, PromisamError) as error:
             raise UnreadableFile(
                 f"{file} ({error})", expected="what promisam wrote there", do="Move it away: masks and drafts are kept."
             ) from error

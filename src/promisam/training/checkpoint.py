@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import pickle
+import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from promisam.core import Task
-from promisam.core.errors import WeightsError
+from promisam.core.errors import PromisamError, WeightsError
 from promisam.sam.checkpoint import check_fit
 from promisam.sam.disk import tensor_file
 
@@ -93,16 +94,41 @@ def read_header(path: Path) -> Header:
             expected="a checkpoint that `promisam fit` wrote",
             do="Weights of a SAM are given as --weights.",
         )
-    content = json.loads(text)
-    if content.pop("format") != FORMAT:
-        raise WeightsError(f"{path} of another format", expected=f"format {FORMAT}", do="Use a newer version of promisam.")
+    try:
+        content = json.loads(text)
+        if content.pop("format") != FORMAT:
+            raise WeightsError(f"{path} of another format", expected=f"format {FORMAT}", do="Use a newer version of promisam.")
+        return _header(content)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, PromisamError) as error:
+        if isinstance(error, WeightsError):
+            raise
+        raise WeightsError(
+            f"{path}, whose header is damaged ({type(error).__name__}: {error})",
+            expected="a checkpoint that `promisam fit` wrote",
+            do="Train again, or copy it again.",
+        ) from None
+
+
+def _header(content: dict[str, Any]) -> Header:
     task: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in content.pop("task").items()}
     backbone = content.pop("backbone")
-    return Header(
-        **content,
-        task=Task(**task),
-        backbone=None if backbone is None else Backbone(**backbone),
-    )
+    found = Header(**content, task=Task(**task), backbone=None if backbone is None else Backbone(**backbone))
+    for mapping in (found.options, found.facts):
+        if not isinstance(mapping, Mapping):
+            raise TypeError(f"{mapping!r} in place of options by name")
+    texts = [found.method, found.version, *found.task.classes]
+    texts += [] if found.backbone is None else [found.backbone.name, found.backbone.fingerprint, found.backbone.like]
+    whole = [
+        found.task.ndim,
+        found.task.channels,
+        *found.task.shape,
+        *([] if found.backbone is None else [found.backbone.side]),
+    ]
+    if not all(isinstance(one, str) for one in texts) or not all(type(one) is int for one in whole):
+        raise TypeError("text and whole numbers are mixed up")
+    if not all(isinstance(one, int | float) and 0 < one < math.inf for one in found.task.spacing) or min(found.task.shape) < 1:
+        raise ValueError(f"a spacing of {found.task.spacing} and {found.task.shape} samples")
+    return found
 
 
 def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
@@ -150,11 +176,13 @@ def read_state(path: Path) -> dict[str, Any]:
         WeightsError: when there is nothing, or it is damaged.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # remarks on odd files; what matters is raised
+            state = torch.load(path, map_location="cpu", weights_only=True)
         missing = {"network", "optimizer", "precision", "standing", "belongs_to"} - set(state)
         if missing:
             raise ValueError(f"without {', '.join(sorted(missing))}")
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, pickle.UnpicklingError) as error:
+    except Exception as error:  # the reader raises whatever it meets in damaged data
         reason = f"{error} ".splitlines()[0][:160].strip()
         raise WeightsError(
             f"{path} ({reason})", expected="the state of a run that was interrupted", do="Begin the run anew."

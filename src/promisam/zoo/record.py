@@ -92,7 +92,7 @@ class Record:
             texts = {key: _text(fields[key]) for key in ("name", "file", "origin", "date")}
             like = None if fields["like"] is None else _text(fields["like"])
             found = cls(**texts, stamp=_stamp(fields), like=like, converted=converted)
-        except (ValueError, KeyError, TypeError, OSError) as error:
+        except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
             raise _damaged(path, f"{type(error).__name__}: {error}") from error
         if found.name != path.parent.name or Path(found.file).name != found.file or found.file in {"", ".."}:
             raise _damaged(path, f"names {found.name!r} and {found.file!r}")

@@ -11,6 +11,7 @@ from typing import Any
 
 from promisam.core.errors import InvalidConfig, UnreadableFile, UnsupportedFile
 from promisam.io.findings import Finding
+from promisam.io.json_file import load_json
 from promisam.io.layouts.folders import images_and_masks
 from promisam.io.layouts.naming import stem_of
 from promisam.io.layouts.values import FOLD, Case, Dataset
@@ -65,8 +66,8 @@ def read_json(file: Path) -> Mapping[str, Any]:
         UnreadableFile: when it holds none.
     """
     try:
-        told = json.loads(file.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
+        told = load_json(file)
+    except (ValueError, OSError) as error:
         raise UnreadableFile(f"{file} ({error})", expected="JSON in UTF-8", do="Correct or export it again.") from error
     if not isinstance(told, dict):
         raise UnreadableFile(f"{file}, which holds no object", expected='{"training": [...], ...}', do="Check the file.")
@@ -98,7 +99,7 @@ def classes_of(file: Path, labels: Any) -> dict[int, str]:  # noqa: ANN401 - as 
             )
         try:
             number, called = (int(value), str(name)) if not isinstance(value, str) else (int(name), value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise _no_labels(file, labels) from None
         if number in classes or number < 0 or (number and called in classes.values()):
             raise _no_labels(file, labels)
