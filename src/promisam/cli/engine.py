@@ -10,7 +10,7 @@ from promisam.core.errors import InvalidConfig
 
 if TYPE_CHECKING:
     from promisam.core import Segmenter
-    from promisam.store import Device, Report, Source
+    from promisam.store.backbone import Device, Report, Source
 
 Name = Literal["torch", "onnx"]
 
@@ -47,7 +47,9 @@ class Engine:
         exported = next((given for given in (self.method, self.weights or "") if is_exported(given)), None)
         if exported is not None and self.name == "torch":
             raise InvalidConfig(
-                f"--engine torch with {exported}", expected="the weights or the run that it was made of", do="Use --engine onnx."
+                f"--engine torch with {exported}",
+                expected="the weights or the run that it was made of",
+                do="Use --engine onnx.",
             )
         return self.name or ("torch" if exported is None else "onnx")
 

@@ -43,7 +43,7 @@ def _print(described: dict[str, Any], out: Path) -> None:
             continue
         nearness = part["largest_difference"] / part["largest_answer"]
         typer.echo(
-            f"{part['file']}: {part['bytes'] / 1e6:.1f} MB, differs from torch by at most {nearness:.2g} of the largest answer, "
-            f"{part['seconds']:.2f} s (torch: {part['torch_seconds']:.2f} s)"
+            f"{part['file']}: {part['bytes'] / 1e6:.1f} MB, differs from torch by at most {nearness:.2g} of the largest "
+            f"answer, {part['seconds']:.2f} s (torch: {part['torch_seconds']:.2f} s)"
         )
     typer.echo(f"Next: promisam segment IMAGE --method {out}")

@@ -59,8 +59,8 @@ def compare_sam(sam: Sam, encoder: Path, decoder: Path) -> dict[str, Compared]:
     encoded = _compared([lambda: sam.encode(images)], [lambda: exported.encode(images)])
     embedding = sam.encode(images)
     ways = questions(sam)
-    own = [lambda given=given: sam.decode(embedding, **given)[0] for given in ways]  # type: ignore[misc]
-    other = [lambda given=given: exported.decode(embedding, **given)[0] for given in ways]  # type: ignore[misc]
+    own = [lambda given=given: sam.decode(embedding, **given)[0] for given in ways]
+    other = [lambda given=given: exported.decode(embedding, **given)[0] for given in ways]
     return {"encoder": encoded, "decoder": _compared(own, other)}
 
 

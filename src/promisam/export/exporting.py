@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from promisam import __version__, store
-from promisam.core.errors import InvalidConfig, UnwritableOutput, WeightsError
+from promisam.core.errors import InvalidConfig, UnwritableOutput
 from promisam.export.comparing import Compared, compare_network, compare_sam
 from promisam.export.graphs import decoder_graph, encoder_graph, traced
 from promisam.export.header import KEY, FrameRule, Header, Numbers, Weights
 from promisam.export.packages import optional
-from promisam.export.places import check_name, network_of, parts_of
+from promisam.export.places import EXPORTED, check_name, checkpoint, network_of, parts_of
 from promisam.export.quantising import in_eight_bits
 from promisam.io.atomic import atomic_path, check_place
 from promisam.io.digest import file_digest
@@ -22,8 +22,6 @@ from promisam.methods.plain_sam import Config, PlainSam
 from promisam.methods.unet import UNet
 from promisam.sam.model import Sam, fingerprint
 from promisam.training.checkpoint import read_header
-
-EXPORTED = ("plain_sam", "interactive", "unet")
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ def export(
     files = {part: network_of(out) if part == "network" else parts_of(out)[part] for part in graphs}
     for part, path in files.items():
         _check_places([path], overwrite=overwrite)
-        graphs[part] = _labelled(in_eight_bits(graphs[part]) if int8 else graphs[part], replace(header, role=part))
+        graphs[part] = _labelled(graphs[part], replace(header, role=part))
     return _written(graphs, files, header, method)
 
 
@@ -88,22 +86,6 @@ def opened(source: str | Path, sam: store.Source) -> PlainSam | Interactive | UN
     _check_method(read_header(trained).method)
     found: Any = store.open_trained(trained, sam, {})
     return found  # type: ignore[no-any-return]
-
-
-def checkpoint(source: str | Path) -> Path | None:
-    """The checkpoint of a run; None for weights of a SAM.
-
-    Raises:
-        WeightsError: for a folder that is no run.
-    """
-    found = store.checkpoint_of(source)
-    if found is None or Path(source).is_dir():
-        return found
-    try:
-        read_header(found)
-    except WeightsError:
-        return None
-    return found
 
 
 def _check_method(method: str) -> None:
@@ -126,6 +108,7 @@ def _check_places(paths: list[Path], *, overwrite: bool) -> None:
 
 def _graphs(method: PlainSam | Interactive | UNet, source: str | Path, numbers: Numbers) -> tuple[dict[Any, Any], Header]:
     """Graphs by part, and the header that they share."""
+    made = in_eight_bits if numbers == "int8" else _unchanged
     if isinstance(method, UNet):
         import torch
 
@@ -134,14 +117,14 @@ def _graphs(method: PlainSam | Interactive | UNet, source: str | Path, numbers: 
         named = Weights(Path(source).name, _digest(source), fingerprint(network))
         graph = traced(network, example, ("logits",), {"image": {0: "images"}, "logits": {0: "images"}})
         options = method.config.model_dump(mode="json")
-        return {"network": graph}, Header("network", "unet", options, __version__, numbers, named, task=method.task)
+        return {"network": made(graph)}, Header("network", "unet", options, __version__, numbers, named, task=method.task)
     sam, options, task, name = _sam_of(method)
     traits = sam.traits
     digest = traits.sha256 if isinstance(method, PlainSam) else _digest(source)
     weights = Weights(traits.name, digest, fingerprint(sam))
     prompts, rule = tuple(sorted(traits.prompts)), FrameRule.of(sam)
     header = Header("encoder", name, options, __version__, numbers, weights, rule, prompts, traits.multimask, task)
-    return {"encoder": encoder_graph(sam), "decoder": decoder_graph(sam)}, header
+    return {"encoder": made(encoder_graph(sam)), "decoder": decoder_graph(sam, made)}, header
 
 
 def _sam_of(method: PlainSam | Interactive) -> tuple[Sam, dict[str, object], Any, str]:
@@ -153,6 +136,10 @@ def _sam_of(method: PlainSam | Interactive) -> tuple[Sam, dict[str, object], Any
     if not isinstance(method.sam, Sam):
         raise InvalidConfig("a SAM that was exported before", expected="weights or a run", do="Copy its files.")
     return method.sam.eval(), method.config.model_dump(mode="json"), None, "plain_sam"
+
+
+def _unchanged(graph: Any) -> Any:  # noqa: ANN401 - onnx is untyped
+    return graph
 
 
 def _digest(source: str | Path) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
-import io
 import logging
+import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
+import jaxtyping
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
@@ -69,10 +71,15 @@ def encoder_graph(sam: Sam) -> Any:  # noqa: ANN401 - onnx is untyped
     return traced(encoder, {IMAGE: torch.rand(1, 3, sam.side, sam.side)}, (EMBEDDING,))
 
 
-def decoder_graph(sam: Sam) -> Any:  # noqa: ANN401 - onnx is untyped
-    """An embedding and prompts to masks; boxes alone are answered by what answers them in the SAM. See `DecoderGraph`."""
-    own = _answering_graph(Answering(sam.prompt_encoder, sam.mask_decoder))
-    return own if sam.for_boxes is None else boxes_alone(own, _answering_graph(sam.for_boxes), PROMPTS, ANSWERS)
+def decoder_graph(sam: Sam, made: Callable[[Any], Any] = lambda graph: graph) -> Any:  # noqa: ANN401 - onnx is untyped
+    """An embedding and prompts to masks; boxes alone are answered by what answers them in the SAM. See `DecoderGraph`.
+
+    Args:
+        sam: whose decoder it is.
+        made: what to do to a decoder's graph before two of them are joined, such as `quantising.in_eight_bits`.
+    """
+    own = made(_answering_graph(Answering(sam.prompt_encoder, sam.mask_decoder)))
+    return own if sam.for_boxes is None else boxes_alone(own, made(_answering_graph(sam.for_boxes)), PROMPTS, ANSWERS)
 
 
 def traced(network: nn.Module, given: Mapping[str, Tensor], answers: Sequence[str], dynamic: Any = None) -> Any:  # noqa: ANN401
@@ -91,13 +98,16 @@ def traced(network: nn.Module, given: Mapping[str, Tensor], answers: Sequence[st
     size = sum(p.numel() * p.element_size() for p in [*network.parameters(), *network.buffers()])
     if size > LARGEST:
         raise InvalidConfig(
-            f"a network of {size / 1e9:.1f} GB", expected="at most 2 GB, which is what an ONNX file holds", do="Use smaller weights."
+            f"a network of {size / 1e9:.1f} GB",
+            expected="at most 2 GB, which is what an ONNX file holds",
+            do="Use smaller weights.",
         )
-    file = io.BytesIO()
-    before = logging.root.manager.disable
-    with torch.no_grad(), warnings.catch_warnings():
+    silent, unchecked = logging.root.manager.disable, jaxtyping.config.jaxtyping_disable
+    with torch.no_grad(), warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "graph.onnx"
         warnings.simplefilter("ignore")  # of shapes that become constants, as they should, and of newer exporters
         logging.disable(logging.WARNING)
+        jaxtyping.config.update("jaxtyping_disable", True)  # while a graph is traced its sizes are tensors
         try:
             torch.onnx.export(
                 network,
@@ -110,8 +120,9 @@ def traced(network: nn.Module, given: Mapping[str, Tensor], answers: Sequence[st
                 dynamic_axes=dynamic,
             )
         finally:
-            logging.disable(before)
-    model = onnx.load_from_string(file.getvalue())
+            logging.disable(silent)
+            jaxtyping.config.update("jaxtyping_disable", unchecked)
+        model = onnx.load(file)
     onnx.checker.check_model(model)
     return model
 

@@ -107,7 +107,9 @@ class Header:
             content = json.loads(text)
             if content.pop("format") != FORMAT:
                 raise WeightsError(
-                    f"{where} of another format", expected=f"format {FORMAT}", do="Use the version that made it, or export again."
+                    f"{where} of another format",
+                    expected=f"format {FORMAT}",
+                    do="Use the version that made it, or export again.",
                 )
             task, frame, weights = (content.pop(name) for name in ("task", "frame", "weights"))
             return cls(

@@ -1,27 +1,19 @@
-"""Exported files as methods, and files that are made when they are first needed."""
+"""Exported files as methods."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from promisam import __version__, store, zoo
+from promisam import store
 from promisam.core import Grid, Image, PromptKind, Prompts, Scores, Segmenter
-from promisam.core.errors import InvalidConfig, UnreadableFile, WeightsError
-from promisam.export.exporting import checkpoint, export
-from promisam.export.header import FORMAT, Header
-from promisam.export.packages import optional
+from promisam.core.errors import InvalidConfig, WeightsError
+from promisam.export.header import Header
 from promisam.export.places import network_of, parts_of
 from promisam.export.running import OnnxFile, OnnxNetwork, OnnxSam
-from promisam.io.digest import file_digest
-from promisam.methods import unet
 from promisam.methods.plain_sam import Config, PlainSam
 from promisam.sam.asking import EncodedPicture
-
-KEPT = "_onnx"  # folder of the cache: no name of weights begins like that
+from promisam.store.backbone import Report
 
 
 class ExportedSam:
@@ -67,7 +59,7 @@ class ExportedSam:
 
 
 def load(
-    name: str | Path, *, ndim: int = 2, config: Mapping[str, object] | None = None, slices: store.Report | None = None
+    name: str | Path, *, ndim: int = 2, config: Mapping[str, object] | None = None, slices: Report | None = None
 ) -> Segmenter:
     """An exported method, ready to use; no weights but those in its files are needed.
 
@@ -92,49 +84,17 @@ def load(
         options = store.check_options(Config, {**sam.header.options, **(config or {})})
         if options.precision != "float32":
             raise InvalidConfig(
-                f"precision = {options.precision} with an exported model", expected="float32", do="Export with --int8 for speed."
+                f"precision = {options.precision} with an exported model",
+                expected="float32",
+                do="Export with --int8 for speed.",
             )
         found = ExportedSam(sam, options)
     return store.for_axes(found, ndim, slices)
 
 
-def kept(source: str | Path, sam: store.Source, *, int8: bool = False) -> Path:
-    """The name of an export in the cache, made now if it is not there.
-
-    Args:
-        source: as of `export`.
-        sam: likewise.
-        int8: likewise.
-
-    Raises:
-        PromisamError: as of `export`.
-    """
-    optional("onnxruntime")
-    cache = sam.cache or zoo.Cache.default()
-    name = cache.root / KEPT / f"{_key(source, sam, cache, int8=int8)}.onnx"
-    try:
-        load(name)
-    except (UnreadableFile, WeightsError):  # never made, or damaged since
-        export(source, name, sam=sam, int8=int8, overwrite=True)
-    return name
-
-
-def _key(source: str | Path, sam: store.Source, cache: zoo.Cache, *, int8: bool) -> str:
-    """Changes with everything that an export depends on."""
-    trained = checkpoint(source)
-    facts: list[Any] = [FORMAT, __version__, int8, sam.side]
-    if trained is None:
-        found = zoo.resolve(source, cache, like=sam.like, offline=sam.offline, report=sam.report)
-        name = found.name
-        below = found.entry.source.base if isinstance(found.entry.source, zoo.Packaged) else ""
-        facts += [found.sha256, found.entry.scaling, sorted(found.entry.prompts), zoo.entry(below).sha256 if below else ""]
-    else:
-        name = trained.resolve().parent.name
-        facts += [file_digest(trained)]
-    return f"{name}-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]}"
-
-
 def _network(file: OnnxFile, config: Mapping[str, object]) -> Segmenter:
+    from promisam.methods import unet
+
     header = file.header
     if header.method != "unet" or header.task is None:
         raise WeightsError(

@@ -1,11 +1,14 @@
-"""How the files of an export are called."""
+"""What can be exported, and how the files are called."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from promisam.core.errors import UnwritableOutput
+from promisam import store
+from promisam.core.errors import UnwritableOutput, WeightsError
+from promisam.training.checkpoint import read_header
 
+EXPORTED = ("plain_sam", "interactive", "unet")
 SUFFIX = ".onnx"
 PARTS = ("encoder", "decoder")
 
@@ -44,3 +47,19 @@ def check_name(path: Path) -> None:
         raise UnwritableOutput(
             f"the output {path}", expected=f"a name that ends in {SUFFIX}", do=f"Write, for example, -o {path}{SUFFIX}."
         )
+
+
+def checkpoint(source: str | Path) -> Path | None:
+    """The checkpoint of a run; None for weights of a SAM.
+
+    Raises:
+        WeightsError: for a folder that is no run.
+    """
+    found = store.checkpoint_of(source)
+    if found is None or Path(source).is_dir():
+        return found
+    try:
+        read_header(found)
+    except WeightsError:
+        return None
+    return found

@@ -47,7 +47,14 @@ class Promptable(Protocol):
         """As of `Sam.encode`."""
         ...
 
-    def decode(self, embedding: Tensor, **given: Tensor) -> tuple[Tensor, Tensor]:
+    def decode(
+        self,
+        embedding: Tensor,
+        points_xy: Tensor | None = None,
+        labels: Tensor | None = None,
+        boxes_xyxy: Tensor | None = None,
+        masks: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """As of `Sam.decode`."""
         ...
 

@@ -1,0 +1,56 @@
+"""Exports that are made when they are first needed, and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from promisam import __version__, store, zoo
+from promisam.core.errors import UnreadableFile, WeightsError
+from promisam.export.header import FORMAT
+from promisam.export.loading import load
+from promisam.export.packages import optional
+from promisam.export.places import checkpoint
+from promisam.io.digest import file_digest
+
+KEPT = "_onnx"  # folder of the cache: no name of weights begins like that
+
+
+def kept(source: str | Path, sam: store.Source, *, int8: bool = False) -> Path:
+    """The name of an export in the cache, made now if it is not there.
+
+    Args:
+        source: as of `export`.
+        sam: likewise.
+        int8: likewise.
+
+    Raises:
+        PromisamError: as of `export`.
+    """
+    optional("onnxruntime")
+    cache = sam.cache or zoo.Cache.default()
+    name = cache.root / KEPT / f"{_key(source, sam, cache, int8=int8)}.onnx"
+    try:
+        load(name)
+    except (UnreadableFile, WeightsError):  # never made, or damaged since
+        from promisam.export.exporting import export
+
+        export(source, name, sam=sam, int8=int8, overwrite=True)
+    return name
+
+
+def _key(source: str | Path, sam: store.Source, cache: zoo.Cache, *, int8: bool) -> str:
+    """Changes with everything that an export depends on."""
+    trained = checkpoint(source)
+    facts: list[Any] = [FORMAT, __version__, int8, sam.side]
+    if trained is None:
+        found = zoo.resolve(source, cache, like=sam.like, offline=sam.offline, report=sam.report)
+        name = found.name
+        below = found.entry.source.base if isinstance(found.entry.source, zoo.Packaged) else ""
+        facts += [found.sha256, found.entry.scaling, sorted(found.entry.prompts), zoo.entry(below).sha256 if below else ""]
+    else:
+        name = trained.resolve().parent.name
+        facts += [file_digest(trained)]
+    return f"{name}-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]}"
