@@ -121,6 +121,18 @@ def test_the_engine_with_a_method_that_is_no_file(image, capsys):
     assert "--engine torch" in answer.err
 
 
+def test_options_that_would_do_nothing(exported, tmp_path, capsys):
+    words = ("--like", "sam_vit_b", "-o", tmp_path / "x.onnx", "--weights", "litemedsam")
+    answer = promisam(capsys, "export", exported / "tiny.safetensors", *words)
+    assert answer.status == 2
+    assert "Leave it out" in answer.err
+    method, header = store.create("unet", Task(("a",), 2, 1, (1.0, 1.0), (20, 31)), store.Source(device="cpu"), {"width": 2})
+    write_checkpoint(tmp_path / MODEL, method.network, header)
+    answer = promisam(capsys, "export", tmp_path, "-o", tmp_path / "x.onnx", "--int8")
+    assert answer.status == 2
+    assert "as large as before" in answer.err
+
+
 def test_an_output_that_is_called_otherwise(exported, tmp_path, capsys):
     answer = promisam(capsys, "export", exported / "tiny.safetensors", "-o", tmp_path / "model.bin")
     assert answer.status == 2

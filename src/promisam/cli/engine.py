@@ -58,13 +58,14 @@ class Engine:
         from promisam import store
 
         how = {"device": self.device, "like": self.like, "offline": self.offline, "report": weights}
+        given = None if self.method == "plain_sam" else self.weights  # to a run: its SAM
         if self.chosen == "torch":
             return store.load(self.weights, method=self.method, ndim=ndim, config=config, slices=slices, **how)  # type: ignore[arg-type]
         from promisam import export
 
         if self.device not in {"auto", "cpu"}:
             raise InvalidConfig(f"--device {self.device} with --engine onnx", expected="cpu", do="Use --engine torch there.")
-        name = self._exported(store.Source(self.weights, **how))  # type: ignore[arg-type]
+        name = self._exported(store.Source(given, **how))  # type: ignore[arg-type]
         return export.load(name, ndim=ndim, config=config, slices=slices)
 
     def _exported(self, source: Source) -> str:

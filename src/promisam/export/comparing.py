@@ -56,8 +56,14 @@ def compare_sam(sam: Sam, encoder: Path, decoder: Path) -> dict[str, Compared]:
     """Both parts of a SAM on a random picture and on every way of asking."""
     exported = OnnxSam(OnnxFile.open(encoder), OnnxFile.open(decoder))
     images = torch.rand(1, 3, sam.side, sam.side, generator=torch.Generator().manual_seed(0))
-    encoded = _compared([lambda: sam.encode(images)], [lambda: exported.encode(images)])
-    embedding = sam.encode(images)
+    seen: list[Tensor] = []
+
+    def encode() -> Tensor:
+        seen.append(sam.encode(images))
+        return seen[0]
+
+    encoded = _compared([encode], [lambda: exported.encode(images)])
+    (embedding,) = seen
     ways = questions(sam)
     own = [lambda given=given: sam.decode(embedding, **given)[0] for given in ways]
     other = [lambda given=given: exported.decode(embedding, **given)[0] for given in ways]

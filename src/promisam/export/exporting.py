@@ -82,6 +82,12 @@ def opened(source: str | Path, sam: store.Source) -> PlainSam | Interactive | UN
     sam = replace(sam, device="cpu")
     trained = checkpoint(source)
     if trained is None:
+        if sam.weights is not None:
+            raise InvalidConfig(
+                f"the weights {source} with --weights {sam.weights}",
+                expected="--weights beside a run, whose SAM they are",
+                do="Leave it out.",
+            )
         return PlainSam(replace(sam, weights=str(source)).sam()[0])
     _check_method(read_header(trained).method)
     found: Any = store.open_trained(trained, sam, {})
@@ -110,6 +116,12 @@ def _graphs(method: PlainSam | Interactive | UNet, source: str | Path, numbers: 
     """Graphs by part, and the header that they share."""
     made = in_eight_bits if numbers == "int8" else _unchanged
     if isinstance(method, UNet):
+        if numbers == "int8":
+            raise InvalidConfig(
+                "a U-Net in int8, which would be as large as before",
+                expected="a model with linear layers: convolutions stay in float32",
+                do="Leave --int8 out.",
+            )
         import torch
 
         example = {"image": torch.rand(2, method.channels, *method.input_shape)}
@@ -117,7 +129,7 @@ def _graphs(method: PlainSam | Interactive | UNet, source: str | Path, numbers: 
         named = Weights(Path(source).name, _digest(source), fingerprint(network))
         graph = traced(network, example, ("logits",), {"image": {0: "images"}, "logits": {0: "images"}})
         options = method.config.model_dump(mode="json")
-        return {"network": made(graph)}, Header("network", "unet", options, __version__, numbers, named, task=method.task)
+        return {"network": graph}, Header("network", "unet", options, __version__, numbers, named, task=method.task)
     sam, options, task, name = _sam_of(method)
     traits = sam.traits
     digest = traits.sha256 if isinstance(method, PlainSam) else _digest(source)
