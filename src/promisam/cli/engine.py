@@ -10,7 +10,7 @@ from promisam.core.errors import InvalidConfig
 
 if TYPE_CHECKING:
     from promisam.core import Segmenter
-    from promisam.store.backbone import Device, Report, Source
+    from promisam.store.backbone import Device, Report
 
 Name = Literal["torch", "onnx"]
 
@@ -42,9 +42,7 @@ class Engine:
         Raises:
             InvalidConfig: for torch with files of ONNX.
         """
-        from promisam.export.places import is_exported
-
-        exported = next((given for given in (self.method, self.weights or "") if is_exported(given)), None)
+        exported = self._exported()
         if exported is not None and self.name == "torch":
             raise InvalidConfig(
                 f"--engine torch with {exported}",
@@ -58,35 +56,35 @@ class Engine:
         from promisam import store
 
         how = {"device": self.device, "like": self.like, "offline": self.offline, "report": weights}
-        given = None if self.method == "plain_sam" else self.weights  # to a run: its SAM
         if self.chosen == "torch":
             return store.load(self.weights, method=self.method, ndim=ndim, config=config, slices=slices, **how)  # type: ignore[arg-type]
-        from promisam import export
+        from promisam import export, zoo
 
         if self.device not in {"auto", "cpu"}:
             raise InvalidConfig(f"--device {self.device} with --engine onnx", expected="cpu", do="Use --engine torch there.")
-        name = self._exported(store.Source(given, **how))  # type: ignore[arg-type]
-        return export.load(name, ndim=ndim, config=config, slices=slices)
-
-    def _exported(self, source: Source) -> str:
-        """The name of an export: as given, or in the cache, where it is made when it is first asked for."""
-        from promisam import export, store, zoo
-
-        given = [text for text in (self.method, self.weights or "") if export.is_exported(text)]
-        if given and self.weights is not None and self.method != "plain_sam":
-            raise InvalidConfig(
-                f"--method {self.method} with --weights {self.weights}",
-                expected="one of them: an export holds its weights",
-                do="Leave the other out.",
-            )
-        if given:
-            return given[0]
-        if self.method == "plain_sam":
-            return str(export.kept(self.weights or zoo.DEFAULT, source))
-        if store.checkpoint_of(self.method) is None:
+        exported = self._exported()
+        if exported is not None:
+            return export.load(exported, ndim=ndim, config=config, slices=slices)
+        plain = self.method == "plain_sam"
+        if not plain and store.checkpoint_of(self.method) is None:
             raise InvalidConfig(
                 f"--engine onnx with the method {self.method}",
                 expected=f"weights of a SAM, or a run of {' or '.join(export.EXPORTED[1:])}",
                 do="Use --engine torch.",
             )
-        return str(export.kept(self.method, source))
+        source = self.weights or zoo.DEFAULT if plain else self.method
+        sam = store.Source(None if plain else self.weights, **how)  # type: ignore[arg-type]
+        return export.kept(source, sam, ndim=ndim, config=config, slices=slices)
+
+    def _exported(self) -> str | None:
+        """The name of an export that was given; None without."""
+        from promisam.export import is_exported
+
+        given = next((text for text in (self.method, self.weights or "") if is_exported(text)), None)
+        if given is not None and self.weights is not None and self.method != "plain_sam":
+            raise InvalidConfig(
+                f"--method {self.method} with --weights {self.weights}",
+                expected="one of them: an export holds its weights",
+                do="Leave the other out.",
+            )
+        return given
