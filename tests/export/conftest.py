@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from promisam import store
+from promisam.core import Segmenter
 from promisam.export import export
 from promisam.export.graphs import decoder_graph, encoder_graph
 from promisam.export.header import Header, Weights
@@ -50,3 +52,9 @@ def click(tmp_path_factory: pytest.TempPathFactory, litemedsam: Path) -> Path:
     name = tmp_path_factory.mktemp("click") / "click.onnx"
     export("promisam-click", name)
     return name
+
+
+@pytest.fixture(scope="session")
+def own(litemedsam: Path) -> Segmenter:
+    """The same, with torch."""
+    return store.load("promisam-click", device="cpu", offline=True)
