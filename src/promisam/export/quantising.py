@@ -16,7 +16,8 @@ OPERATORS = ("MatMul", "Gemm")
 def in_eight_bits(model: Any, operators: tuple[str, ...] = OPERATORS) -> Any:  # noqa: ANN401 - onnx is untyped
     """A copy of a graph whose linear layers hold their weights as eight-bit integers, a scale for each output channel.
 
-    The integers have no sign: sums of products with signed ones overflow on CPUs without VNNI instructions. Activations are quantised while it runs, by the range that each has then; no images are needed to find one.
+    The integers have no sign: sums of products with signed ones overflow on CPUs without VNNI instructions. Activations are
+    quantised while the model runs, by the range that each has then; no images are needed to find one.
     """
     onnx, quantisation = optional("onnx"), optional("onnxruntime.quantization")
     with tempfile.TemporaryDirectory() as folder:
