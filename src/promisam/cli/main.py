@@ -13,6 +13,7 @@ from promisam.cli.benchmark import benchmark
 from promisam.cli.check_data import check_data
 from promisam.cli.demo import demo
 from promisam.cli.evaluate import evaluate
+from promisam.cli.export import export
 from promisam.cli.fit import fit
 from promisam.cli.import_method import import_method
 from promisam.cli.info import info
@@ -43,6 +44,7 @@ app.command()(select)
 app.command()(fit)
 app.command()(predict)
 app.command("import")(import_method)
+app.command()(export)
 app.command()(evaluate)
 app.command()(benchmark)
 app.command()(reproduce)

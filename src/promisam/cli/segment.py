@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from promisam.cli.any_size import AnySize
+from promisam.cli.engine import Engine
 from promisam.cli.found_prompts import suggestions
 from promisam.cli.progress import progress_bars
 from promisam.cli.prompt_text import TypedPrompts, parse_box, parse_point
@@ -36,7 +37,12 @@ def segment(
         str | None, typer.Option(metavar="NAME|FILE", help="`promisam weights list`. Default: promisam-click, or the run's.")
     ] = None,
     like: Annotated[str | None, typer.Option(metavar="NAME", help="The known weights that a FILE was trained like.")] = None,
-    method: Annotated[str, typer.Option(metavar="NAME", help="A method, package.module:Class, or a run folder.")] = "plain_sam",
+    method: Annotated[
+        str, typer.Option(metavar="NAME", help="A method, package.module:Class, a run folder, or FILE.onnx of an export.")
+    ] = "plain_sam",
+    engine: Annotated[
+        Literal["torch", "onnx"] | None, typer.Option(help="onnx: onnxruntime, exporting first where needed. Default: torch.")
+    ] = None,
     series: Annotated[str | None, typer.Option(metavar="NUMBER|UID", help="Which series of a DICOM folder.")] = None,
     window: Annotated[
         str | None,
@@ -71,6 +77,7 @@ def segment(
         [parse_box(text) for text in box or []], [parse_point(text) for text in point or []], prompts, world, label or []
     )
     any_size = AnySize.parse(size, scale, contour)
+    chosen = Engine(engine, method, weights, device, like, offline)
     clock = _Clock()
     with clock.stage("read"):
         from promisam import io
@@ -84,20 +91,9 @@ def segment(
         _check_outputs(image, grid, outputs, show_prompts, overwrite=overwrite)
     with progress_bars() as progress:
         with clock.stage("load"):
-            from promisam import store
-
             any_size.check_name(method)
-            found = store.load(
-                weights,
-                method=method,
-                ndim=picture.grid.ndim,
-                device=device,
-                like=like,
-                offline=offline,
-                config={name: value for name, value in (("window", window), ("precision", precision)) if value is not None},
-                report=progress("weights"),
-                slices=progress("slices"),
-            )
+            options = {name: value for name, value in (("window", window), ("precision", precision)) if value is not None}
+            found = chosen.load(picture.grid.ndim, options, progress("weights"), progress("slices"))
             any_size.check_method(found, method)
         objects = io.aimed(objects, found.classes)
         made = _compute(found, picture, objects, any_size, clock, wanted=show_prompts is not None)
@@ -123,7 +119,8 @@ def segment(
         "window": window_of(made.prepared),
         "warnings": doubts(made.prepared, on_picture, objects),
         "method": method,
-        **provenance(found),
+        "engine": chosen.chosen,
+        **provenance(found, chosen.chosen),
     }
     typer.echo(json.dumps(report, indent=2, ensure_ascii=False)) if as_json else print_report(report)
 

@@ -71,7 +71,7 @@ def window_of(prepared: Image) -> dict[str, Any] | None:
     return None if levels is None else {"low": levels.low, "high": levels.high, "how": levels.how}
 
 
-def provenance(method: Any) -> dict[str, Any]:  # noqa: ANN401 - any method; what it knows is reported
+def provenance(method: Any, engine: str = "torch") -> dict[str, Any]:  # noqa: ANN401 - any method
     """The options, weights, device and versions that made the mask."""
     import numpy as np
     import torch
@@ -79,13 +79,17 @@ def provenance(method: Any) -> dict[str, Any]:  # noqa: ANN401 - any method; wha
     inner = getattr(method, "method", method)
     sam, config = getattr(inner, "sam", None), getattr(inner, "config", None)
     weights = None if sam is None else {"name": sam.traits.name, "sha256": sam.traits.sha256}
-    device = "cpu" if sam is None else next(sam.parameters()).device.type
+    device = "cpu" if sam is None else sam.device.type
     versions = {
         "promisam": __version__,
         "torch": torch.__version__,
         "numpy": np.__version__,
         "python": platform.python_version(),
     }
+    if engine == "onnx":
+        import onnxruntime
+
+        versions["onnxruntime"] = onnxruntime.__version__
     options = None if config is None else config.model_dump(mode="json")
     return {"config": options, "weights": weights, "device": device, "versions": versions}
 

@@ -10,8 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from promisam.core import Grid, Image, PromptKind, Prompts, Scores, Window, check_ndim, check_prompts
 from promisam.sam.asking import EncodedPicture, Multimask, answer, embed
-from promisam.sam.model import Sam
-from promisam.sam.picture import Precision, weights_advice
+from promisam.sam.picture import Precision, Promptable, weights_advice
 
 
 class Config(BaseModel):
@@ -38,8 +37,8 @@ class PlainSam:
     automatic = False
     classes: tuple[str, ...] = ()
 
-    def __init__(self, sam: Sam, config: Config | None = None) -> None:
-        """Use a SAM on whatever device it is; it is not changed."""
+    def __init__(self, sam: Promptable, config: Config | None = None) -> None:
+        """Use a SAM on whatever device it is, or an exported one; it is not changed."""
         self.sam = sam
         self.config = config or Config()
         self.window = Window.parse(self.config.window)

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from promisam.core import Grid, Image, Prompts, Scores
 from promisam.sam.frame import Frame
-from promisam.sam.model import Sam
-from promisam.sam.picture import Precision, encoder_precision, framed, prompt_tensors
+from promisam.sam.picture import Precision, Promptable, encoder_precision, framed, prompt_tensors
 
 Multimask = Literal["auto", "always", "never"]
 """Whether the best of a SAM's three masks for ambiguous prompts is taken, by predicted quality, or its single mask for clear
@@ -29,16 +28,16 @@ class EncodedPicture:
 
 
 @torch.inference_mode()
-def embed(sam: Sam, prepared: Image, precision: Precision) -> EncodedPicture:
+def embed(sam: Promptable, prepared: Image, precision: Precision) -> EncodedPicture:
     """The image encoder's embedding of one picture in 0..255."""
     frame, pixels = framed(sam, prepared)
     with encoder_precision(sam, precision):
-        embedding = sam.image_encoder(pixels)
+        embedding = sam.encode(pixels)
     return EncodedPicture(prepared.grid, frame, embedding.float())
 
 
 @torch.inference_mode()
-def answer(sam: Sam, encoded: EncodedPicture, prompts: Prompts, multimask: Multimask) -> Scores:
+def answer(sam: Promptable, encoded: EncodedPicture, prompts: Prompts, multimask: Multimask) -> Scores:
     """The mask that the prompts ask for and the IoU that the SAM expects of it."""
     logits, quality = sam.decode(encoded.embedding, **prompt_tensors(sam, encoded.frame, prompts))
     best = _choose(quality[0], prompts, multimask)

@@ -39,10 +39,10 @@ def attend(
 ) -> Float[Tensor, "b heads n d"]:
     """softmax(q kᵀ / sqrt(d) + rel_h + rel_w) v over tokens of an h x w grid in row-major order.
 
-    Two exact forms of the same sum. Without gradients, and not on CUDA, scores are computed for one block of queries after
+    Exact forms of the same sum. Without gradients, and not on CUDA, scores are computed for one block of queries after
     another (`STREAM_ENTRIES`). Elsewhere the bias rides in extra head dimensions, q' = [q s, q R_h, q R_w] and
     k' = [k, one-hot row, one-hot column], so that the fused kernel needs no bias and keeps no N x N tensor for the backward
-    pass.
+    pass. In an exported graph, which knows no buffers, one head's scores follow another's.
 
     Args:
         q: queries, unscaled.
@@ -58,6 +58,8 @@ def attend(
     rel_h = torch.einsum("bnhwd,hkd->bnhwk", grid, offsets(tables[0], h).to(q.dtype)).flatten(2, 3)
     rel_w = torch.einsum("bnhwd,wkd->bnhwk", grid, offsets(tables[1], w).to(q.dtype)).flatten(2, 3)
     learning = torch.is_grad_enabled() and any(x.requires_grad for x in (q, k, v, rel_h, rel_w))
+    if torch.onnx.is_in_onnx_export():
+        return _head_by_head(q, k, v, rel_h, rel_w)
     if learning or q.device.type == "cuda":
         return _augmented(q, k, v, rel_h, rel_w)
     return _streamed(q, k, v, rel_h, rel_w)
@@ -88,6 +90,17 @@ def _blocks(maps: int, n: int) -> Iterator[tuple[slice, slice]]:
     for row in range(0, maps, together):
         for query in range(0, n, queries):
             yield slice(row, min(row + together, maps)), slice(query, min(query + queries, n))
+
+
+def _head_by_head(q: Tensor, k: Tensor, v: Tensor, rel_h: Tensor, rel_w: Tensor) -> Tensor:
+    heads, n, d = q.shape[1:]
+    apart = range(heads if n * n * heads > STREAM_ENTRIES else 1)  # windows are small enough to be taken together
+    step = heads // len(apart)
+    out = []
+    for head in (slice(i * step, (i + 1) * step) for i in apart):
+        bias = (rel_h[:, head, :, :, None] + rel_w[:, head, :, None, :]).flatten(3)
+        out.append(((q[:, head] * d**-0.5) @ k[:, head].transpose(2, 3) + bias).softmax(-1) @ v[:, head])
+    return torch.cat(out, 1)
 
 
 def _augmented(q: Tensor, k: Tensor, v: Tensor, rel_h: Tensor, rel_w: Tensor) -> Tensor:

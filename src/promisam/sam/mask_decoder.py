@@ -87,7 +87,7 @@ class MaskDecoder(nn.Module):
             dense: the prompts' map.
             token_shift: added to the mask tokens.
         """
-        b, (h, w) = len(sparse), embedding.shape[-2:]
+        b, (h, w) = sparse.shape[0], embedding.shape[-2:]
         masks = self.mask_tokens.weight[None] if token_shift is None else self.mask_tokens.weight + token_shift
         own = torch.cat([self.iou_token.weight.expand(len(masks), 1, -1), masks], 1)
         tokens = torch.cat([own.expand(b, -1, -1), sparse], 1)

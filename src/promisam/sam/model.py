@@ -46,6 +46,14 @@ class Traits:
         """
         return self.scaling == "meta"
 
+    def scale(self, images: Float[Tensor, "b 3 y x"]) -> Float[Tensor, "b 3 y x"]:
+        """Intensities 0..255 to the range that the weights were trained on; before any padding."""
+        if self.scaling == "unit":
+            low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
+            return (images - low) / (high - low).clamp(min=1e-8)
+        mean, std = (images.new_tensor(x).view(1, 3, 1, 1) for x in (META_MEAN, META_STD))
+        return (images - mean) / std
+
 
 class Answering(nn.Module):
     """A prompt encoder and the mask decoder that was trained with it: the half of a SAM that answers prompts."""
@@ -90,13 +98,23 @@ class Sam(nn.Module):
         """Pixels of the model's square frame."""
         return self.image_encoder.side
 
+    @property
+    def grid(self) -> int:
+        """Positions along a side of the image embedding."""
+        return self.prompt_encoder.shape.grid
+
+    @property
+    def device(self) -> torch.device:
+        """Where the SAM is."""
+        return self.prompt_encoder.no_mask_embed.weight.device
+
     def scale(self, images: Float[Tensor, "b 3 y x"]) -> Float[Tensor, "b 3 y x"]:
-        """Intensities 0..255 to the range that the weights were trained on; before any padding."""
-        if self.traits.scaling == "unit":
-            low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
-            return (images - low) / (high - low).clamp(min=1e-8)
-        mean, std = (images.new_tensor(x).view(1, 3, 1, 1) for x in (META_MEAN, META_STD))
-        return (images - mean) / std
+        """As of `Traits.scale`."""
+        return self.traits.scale(images)
+
+    def encode(self, images: Float[Tensor, "b 3 side side"]) -> Float[Tensor, "b c h w"]:
+        """Scaled, padded images to image embeddings."""
+        return self.image_encoder(images)  # type: ignore[no-any-return]
 
     def decode(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import ClassVar
 
 import numpy as np
@@ -63,6 +64,22 @@ class UNet:
             raise _unfitted()
         return self._network
 
+    @property
+    def channels(self) -> int:
+        """Of what the network takes."""
+        return channels_of(self._working.task)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Samples of what the network takes, along each axis."""
+        return self._working.plan.shape
+
+    def answered_by(self, network: nn.Module) -> UNet:
+        """The same method with another network of equal inputs and answers, such as an exported one."""
+        other = copy.copy(self)
+        other._network = network
+        return other
+
     def initialise(self, seed: int) -> None:
         """Draw the network's first weights anew, in place; equal seeds give equal weights."""
         self.network.load_state_dict(self._new(seed).state_dict())
@@ -91,14 +108,14 @@ class UNet:
     def decode(self, encoded: Prepared, prompts: Prompts) -> Scores:
         """Logits of every class, in the order of `classes`."""
         self.check(encoded.grid, prompts)
-        device = next(self.network.parameters()).device
+        device = next((p.device for p in self.network.parameters()), torch.device("cpu"))
         return Scores(self._working.logits(self.network, encoded, device), encoded.grid)
 
     @property
     def precompute_settings(self) -> dict[str, object]:
         """What the kept arrays depend on: window, working size or spacing, channels, number of classes."""
         settings = {"ndim": self.ndim, "window": self.config.window, "classes": len(self.classes)}
-        return {**settings, **self._working.settings, "channels": self._channels}
+        return {**settings, **self._working.settings, "channels": self.channels}
 
     def precompute(self, example: Labelled, variant: int) -> dict[str, np.ndarray]:  # noqa: ARG002 - there is one
         """The image as `encode` makes it, and its labels at the same size."""
@@ -123,11 +140,7 @@ class UNet:
 
     def _new(self, seed: int) -> nn.Module:
         strides = self._working.plan.strides
-        return build(self._channels, len(self.classes), self.config.width, strides, seed)
-
-    @property
-    def _channels(self) -> int:
-        return channels_of(self._working.task)
+        return build(self.channels, len(self.classes), self.config.width, strides, seed)
 
     @property
     def _working(self) -> Pictures | Volumes:
