@@ -3,7 +3,8 @@
     python benchmarks/resizing.py [--data ../shared/data] [--out CSV]
 
 Every mask of a picture, or of a volume its (at most) four largest labels on the slice where each is largest, is asked for by
-its tight ground-truth box (an oracle). float32, one thread. The way that promisam uses is "bilinear".
+its tight ground-truth box (an oracle). float32, one thread. The way that promisam uses is "bilinear". Rows that are
+there already are not measured again.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from promisam.evaluation import dice
 from promisam.io import open_examples
 from promisam.sam.frame import Frame
 from promisam.spatial.users import jittered_box
-from rows import append
+from rows import append, read
 
 SETS = ("sam_med2d_demo", "isic2017_full", "deeplesion_medsam2", "dcmqi_ct3", "totalseg_example", "brats2013_flair", "sts_mr")
 WAYS = {
@@ -87,11 +88,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".csv"))
     given = parser.parse_args()
     torch.set_num_threads(1)
-    given.out.unlink(missing_ok=True)
+    known = {(row["dataset"], row["way"]) for row in read(given.out)}
     method = store.load("litemedsam")
     for name in SETS:
         found = list(pictures(given.data / name))
         for way, (mode, antialias) in WAYS.items():
+            if (name, way) in known:
+                continue
             dices = []
             with patch.object(Frame, "resize", resizing(mode, antialias)):
                 for image, truth in found:
