@@ -141,6 +141,6 @@ def test_an_output_that_is_called_otherwise(exported, tmp_path, capsys):
 
 def test_a_graph_that_answers_something_else_is_refused():
     Compared(1e-4, 1.0, 0.1, 0.1).check("encoder", "float32")
-    for difference in (0.01, float("nan")):
+    for difference in (0.02, float("nan")):
         with pytest.raises(WeightsError, match="differs from the network"):
             Compared(difference, 1.0, 0.1, 0.1).check("encoder", "float32")

@@ -15,9 +15,10 @@ from promisam.export.running import OnnxFile, OnnxNetwork, OnnxSam
 from promisam.methods.unet import UNet
 from promisam.sam.model import Sam
 
-CLOSE = {"float32": 1e-3, "int8": 10.0}
+CLOSE = {"float32": 1e-2, "int8": 10.0}
 """Largest difference that an export may have, as a share of the largest answer. In float32 it is the rounding of sums taken in
-another order (1e-6 to 1e-4 measured); in eight bits only what is no answer at all is refused, and the difference reported."""
+another order: 1e-6 measured on released weights, up to 1e-2 on random ones, where torch is as far from float64. In eight bits
+only what is no answer at all is refused, and the difference reported."""
 
 
 @dataclass(frozen=True)
