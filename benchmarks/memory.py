@@ -62,7 +62,7 @@ def make(folder: Path, slices: int) -> None:
     image = np.empty((slices, 512, 512), np.int16)
     labels = np.zeros((slices, 512, 512), np.uint8)
     for z in range(slices):
-        liver = ((y - 230) / 90) ** 2 + ((x - 190) / 80) ** 2 < 1 - ((z - slices / 2) / min(12, slices / 2.5)) ** 2
+        liver = ((y - 230) / 90) ** 2 + ((x - 190) / 80) ** 2 < 1 - ((z - slices / 2) / min(30, slices / 2.5)) ** 2
         image[z] = np.where(body, 40, -1000) + np.roll(noise, 7 * z) + 60 * liver
         labels[z] = liver
     for part in ("data/images", "data/masks", "predicted"):
