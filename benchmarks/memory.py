@@ -7,8 +7,8 @@ The volume is made on the spot: 200 MiB as int16, and two label volumes of 100 M
 (interpreter, packages, weights: measured with 8 slices, and rounded up), and so many times the samples:
 
 * `info`: 2. The samples once, and what reading takes beside them. The same for samples that the header scales.
-* `segment`: 6. The samples, the windowed copy (half of them), one object's scores and their running maximum in float32 (twice each),
-  labels; followed from one slice, also 4 MiB for each encoded slice, of which at most 128 are kept.
+* `segment`: 6. The samples, the windowed copy (half of them), one object's scores and their running maximum in float32 (twice
+  each), labels; followed from one slice, also 4 MiB for each encoded slice, of which at most 128 are kept.
 * `check-data`: 3. An image and its mask.
 * `evaluate`: 5 of one label volume: two of them, and their comparison.
 """
@@ -28,8 +28,9 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
-import rows
 import SimpleITK as sitk  # noqa: N813 - its usual name
+
+import rows
 
 RESULTS = Path(__file__).with_suffix(".csv")
 MIB = 1 << 20
@@ -61,7 +62,7 @@ def make(folder: Path, slices: int) -> None:
     image = np.empty((slices, 512, 512), np.int16)
     labels = np.zeros((slices, 512, 512), np.uint8)
     for z in range(slices):
-        liver = ((y - 230) / 90) ** 2 + ((x - 190) / 80) ** 2 < 1 - ((z - slices / 2) / min(12, slices / 2.5)) ** 2
+        liver = ((y - 230) / 90) ** 2 + ((x - 190) / 80) ** 2 < 1 - ((z - slices / 2) / min(30, slices / 2.5)) ** 2
         image[z] = np.where(body, 40, -1000) + np.roll(noise, 7 * z) + 60 * liver
         labels[z] = liver
     for part in ("data/images", "data/masks", "predicted"):

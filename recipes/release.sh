@@ -37,7 +37,7 @@ for extras in "${sets[@]}"; do
         "$work/env/bin/python" -c 'import promisam, sys; assert "site-packages" in promisam.__file__; print("from", sys.prefix)'
         case ",$extras," in
         *,web,*) "$work/env/bin/python" -c 'from promisam.app import start; print("the annotator can be imported")' ;;
-        *) "$promisam" annotate . --no-browser 2>&1 | grep -q "promisam\[web\]" && echo "annotate says which extra it needs" ;;
+        *) { "$promisam" annotate . --no-browser 2>&1 || true; } | grep -q "promisam\[web\]" && echo "annotate says which extra it needs" ;;
         esac
     )
     pip list 2> /dev/null | grep -i -E "^torchvision" && { echo "torchvision must not be there" >&2; exit 1; }

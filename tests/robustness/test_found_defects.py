@@ -258,7 +258,9 @@ def test_a_pipe_is_not_waited_for(tmp_path):
 
 
 def test_a_link_to_itself_is_refused_in_one_line(tmp_path, capsys):
-    (tmp_path / "loop").symlink_to("loop")
-    done = promisam(capsys, "annotate", tmp_path / "loop", "--offline")
+    Pillow.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    done = promisam(capsys, "segment", tmp_path / "a.png", "--box", "1,1,5,5", "-o", tmp_path / "loop.png", "--offline")
     assert done.status == 2
     assert len(done.err.strip().splitlines()) == 1
+    assert "loop" in done.err

@@ -25,12 +25,12 @@ def robustness(monkeypatch):
     return module
 
 
-def test_a_hundred_random_calls(robustness, tmp_path):
+def test_random_calls(robustness, tmp_path):
     campaign = robustness.Campaign(tmp_path, seed=11)
-    campaign.run(100)
+    campaign.run(50)
     assert [(one.defect, one.words) for one in campaign.found] == []
-    assert sum(counts.calls for counts in campaign.counts.values()) == 100
-    assert sum(counts.answered for counts in campaign.counts.values()) > 10
+    assert sum(counts.calls for counts in campaign.counts.values()) == 50
+    assert sum(counts.answered for counts in campaign.counts.values()) > 5
 
 
 def test_what_is_judged_a_defect(robustness, tmp_path):
