@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 PROJECT := pyproject.toml constraints.txt src/promisam/__init__.py
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check check-page page benchmark clean
+.PHONY: demo test check check-page page docs benchmark clean
 
 demo: $(VENV)/.installed  ## install, fetch the default weights, segment two real images
 	OMP_NUM_THREADS=2 $(BIN)/promisam demo -o demo-out
@@ -27,13 +27,16 @@ check-page:  ## the page's types and logic, where npm is at hand; the bundle its
 page:  ## build the page anew into the package
 	cd web && npm ci --no-audit --no-fund && npm run build
 
+docs: $(VENV)/.installed-test  ## the documentation into site/, warnings as errors; `mkdocs serve` shows it while it is written
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --site-dir site
+
 benchmark: $(VENV)/.installed-test  ## speed, zero-shot accuracy, propagation, as recorded in benchmarks/results.md
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/zero_shot_boxes.py
 	$(BIN)/python benchmarks/propagation.py
 
 clean:
-	rm -rf $(VENV) demo-out build dist src/*.egg-info .mypy_cache .ruff_cache .coverage
+	rm -rf $(VENV) demo-out site build dist src/*.egg-info .mypy_cache .ruff_cache .coverage
 
 $(VENV)/.torch: constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=...")'
