@@ -7,6 +7,7 @@ import importlib.util
 import json
 import re
 from collections.abc import Iterator
+from itertools import combinations
 from math import isnan
 from pathlib import Path
 from statistics import mean, median
@@ -19,7 +20,7 @@ MEASURED = re.compile(r"\b(Dice|IoU|NSD|HD95|seconds|minutes|s|ms|MB)\b")  # hea
 PUBLISHED = re.compile(r"\b(published|release|official)\b")  # of others, with their source beside them
 NAMED = re.compile(r"\b(\w+\.(?:csv|json))\b")
 DECIMAL = re.compile(r"(?<![\w.@=])\d+\.\d+(?![\w.])")
-GROUPING = ("dataset", "set", "method", "kind", "engine")
+GROUPING = ("dataset", "set", "method", "kind", "engine", "prompt", "way")
 
 
 def tables(page: Path) -> Iterator[list[str]]:
@@ -46,21 +47,23 @@ def numbers(value: object) -> Iterator[float]:
 
 
 def known(file: Path) -> list[float]:
-    """Every number of a file, and of a table also means, medians, least and largest by what it is grouped by."""
+    """Every number of a file, and of a table also means, medians, least and largest of all and by what tells rows apart."""
     if file.suffix == ".json":
         return list(numbers(json.loads(file.read_text())))
     with file.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     found, grouped = [], {}
     for row in rows:
-        group = next((row[name] for name in GROUPING if name in row), "")
+        named = [(name, row[name]) for name in GROUPING if name in row]
+        groups = [(), *combinations(named, 1), *combinations(named, 2)]
         for column, text in row.items():
             try:
                 value = float(text)
             except ValueError:
                 continue
             found.append(value)
-            grouped.setdefault((group, column), []).append(value)
+            for group in groups:
+                grouped.setdefault((group, column), []).append(value)
     for values in grouped.values():
         found += [mean(values), median(values), min(values), max(values)]
     return [value for value in found if not isnan(value)]
