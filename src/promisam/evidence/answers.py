@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
+import numpy as np
+
 from promisam.core.errors import UnreadableFile
 
 T = TypeVar("T")
@@ -122,3 +124,11 @@ def _value(text: str, kind: type) -> object:
     if kind is bool:
         return text == "True"
     return kind(text)
+
+
+def case_means(answers: Iterable[Answer]) -> dict[tuple[str, str, str], float]:
+    """Dice of each case, group and class, over the draws."""
+    found: dict[tuple[str, str, str], list[float]] = {}
+    for answer in answers:
+        found.setdefault((answer.case, answer.group, answer.name), []).append(answer.dice)
+    return {key: float(np.mean(values)) for key, values in found.items()}

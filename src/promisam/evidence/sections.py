@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import isinf, isnan
 
 from promisam.evidence.answers import OWN
+from promisam.evidence.cells import (
+    MARK,
+    NONE,
+    SEEN,
+    interval_cell,
+    labels_cell,
+    method_cell,
+    number_cell,
+    p_cell,
+    prompt_cell,
+    spread_cell,
+)
+from promisam.evidence.comparisons import Comparison
 from promisam.evidence.published import published_lines
-from promisam.evidence.tables import Comparison, Figure, Tables
+from promisam.evidence.tables import Figure, Tables
 
-MARK = "†"
 FAST = (
     "Sets of the profile `fast` (see the table) rest on a few cases and a few steps of training: they show that everything "
     "runs, not what a method reaches."
@@ -20,12 +31,10 @@ FROM_TRUTH = (
     "told. Rows without the mark saw the image alone. The two kinds answer different questions; they are no ranking of each "
     "other."
 )
-SEEN = "‡"
 FROM_SET = (
     f"{SEEN} The weights that this method begins with were made from some cases of this set, which may be among the test "
     "cases: see their card."
 )
-NONE = "n/a"
 
 
 @dataclass(frozen=True)
@@ -90,14 +99,14 @@ def _methods(tables: Tables) -> Section | None:
     rows = tuple(
         (
             f.dataset,
-            _method(f),
-            _labels(f),
-            _prompt(f),
-            _spread(f),
-            _interval(f.low, f.high),
-            _number(f.lowest),
-            _number(f.nsd),
-            _number(f.hd95, 1),
+            method_cell(f),
+            labels_cell(f),
+            prompt_cell(f),
+            spread_cell(f),
+            interval_cell(f.low, f.high),
+            number_cell(f.lowest),
+            number_cell(f.nsd),
+            number_cell(f.hd95, 1),
         )
         for f in found
     )
@@ -119,7 +128,7 @@ def _pairs(tables: Tables) -> Section | None:
 
 
 def _pair(one: Comparison) -> tuple[str, ...]:
-    mine = f"{_method(one)}, {one.prompt}{MARK if one.from_truth else ''}"
+    mine = f"{method_cell(one)}, {one.prompt}{MARK if one.from_truth else ''}"
     theirs = f"{one.other}, {one.other_prompt}{MARK if one.other_from_truth else ''}"
     shots = "none" if one.other_shots == "0" else one.other_shots
     count = f"{one.cases} ({one.groups})"
@@ -133,9 +142,9 @@ def _pair(one: Comparison) -> tuple[str, ...]:
         shots,
         count,
         difference,
-        _interval(one.low, one.high, sign=True),
-        _p(one.p),
-        _p(one.p_holm),
+        interval_cell(one.low, one.high, sign=True),
+        p_cell(one.p),
+        p_cell(one.p_holm),
     )
 
 
@@ -154,7 +163,15 @@ def _shots(tables: Tables) -> Section | None:
     )
     head = ("set", "method", "prompt", "K", "Dice", "95 %", "minutes of learning")
     rows = tuple(
-        (f.dataset, _method(f), _prompt(f), _labels(f), _spread(f), _interval(f.low, f.high), _number(f.train_minutes, 1))
+        (
+            f.dataset,
+            method_cell(f),
+            prompt_cell(f),
+            labels_cell(f),
+            spread_cell(f),
+            interval_cell(f.low, f.high),
+            number_cell(f.train_minutes, 1),
+        )
         for f in found
     )
     return Section("Few labels", text, head, rows, "shots.png")
@@ -188,14 +205,14 @@ def _table(
     rows = tuple(
         (
             f.dataset,
-            _method(f),
-            _labels(f),
-            _prompt(f),
+            method_cell(f),
+            labels_cell(f),
+            prompt_cell(f),
             *((str(f.clicks),) if clicks else ()),
             str(f.draws),
-            _spread(f),
-            _interval(f.low, f.high),
-            _number(f.lowest),
+            spread_cell(f),
+            interval_cell(f.low, f.high),
+            number_cell(f.lowest),
         )
         for f in found
     )
@@ -209,7 +226,8 @@ def _sizes(tables: Tables) -> Section | None:
     text = ("Masks with so many samples along the longer side, asked of the field, or resized from its mask with 256 samples.",)
     head = ("set", "method", "size", "answer", "prompt", "Dice", "95 %")
     rows = tuple(
-        (f.dataset, _method(f), str(f.size), f.how, _prompt(f), _number(f.dice), _interval(f.low, f.high)) for f in found
+        (f.dataset, method_cell(f), str(f.size), f.how, prompt_cell(f), number_cell(f.dice), interval_cell(f.low, f.high))
+        for f in found
     )
     return Section("Other resolutions", text, head, rows, "sizes.png")
 
@@ -228,11 +246,11 @@ def _moved(tables: Tables) -> Section | None:
             (
                 f.dataset,
                 f.tested,
-                _method(f),
-                _prompt(f),
+                method_cell(f),
+                prompt_cell(f),
                 str(f.cases),
-                NONE if home is None else _number(home.dice),
-                _spread(f),
+                NONE if home is None else number_cell(home.dice),
+                spread_cell(f),
             )
         )
     text = ("Learned on one set, tested on all cases of another.",)
@@ -260,13 +278,13 @@ def _cost(tables: Tables) -> Section | None:
     rows = tuple(
         (
             f.dataset,
-            _method(f),
-            _labels(f),
+            method_cell(f),
+            labels_cell(f),
             str(f.steps) if f.steps else NONE,
-            _number(f.train_minutes, 1) if f.shots != "0" else NONE,
+            number_cell(f.train_minutes, 1) if f.shots != "0" else NONE,
             str(f.train_peak_mb) if f.train_peak_mb else NONE,
-            _number(f.encode_seconds, 2),
-            _number(f.seconds),
+            number_cell(f.encode_seconds, 2),
+            number_cell(f.seconds),
             str(f.test_peak_mb),
         )
         for f in found
@@ -299,35 +317,3 @@ def _is_main(figure: Figure, tables: Tables) -> bool:
 def _same(one: Figure, other: Figure) -> bool:
     """Whether both are of one entry of the plan."""
     return (one.dataset, one.tested, one.key, one.shots) == (other.dataset, other.tested, other.key, other.shots)
-
-
-def _method(one: Figure | Comparison) -> str:
-    return f"{one.method} {SEEN}" if one.seen else one.method
-
-
-def _labels(figure: Figure) -> str:
-    return {"0": "none", "all": f"all ({figure.train_cases})"}.get(figure.shots, figure.shots)
-
-
-def _prompt(figure: Figure) -> str:
-    name = {"auto": "none", "click": "1 click" if figure.clicks == 1 else f"{figure.clicks} clicks"}.get(
-        figure.prompt, figure.prompt
-    )
-    return f"{name}{MARK}" if figure.from_truth else name
-
-
-def _spread(figure: Figure) -> str:
-    return _number(figure.dice) + (f" ± {figure.dice_sd:.3f}" if not isnan(figure.dice_sd) else "")
-
-
-def _interval(low: float, high: float, *, sign: bool = False) -> str:
-    form = "+.3f" if sign else ".3f"
-    return NONE if isnan(low) else f"{low:{form}} to {high:{form}}"
-
-
-def _number(value: float, digits: int = 3) -> str:
-    return NONE if isnan(value) else "∞" if isinf(value) else f"{value:.{digits}f}"
-
-
-def _p(value: float) -> str:
-    return NONE if isnan(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import wilcoxon
 
 from promisam.core.errors import UnreadableFile
-from promisam.evaluation.bootstrap import mean_interval
 from promisam.evaluation.summary import describe
-from promisam.evidence.answers import OWN, Answer, as_csv, from_csv
-from promisam.evidence.contestants import SAM_BOXES, UNET
+from promisam.evidence.answers import Answer, as_csv, case_means, from_csv
+from promisam.evidence.comparisons import Comparison, compare
 from promisam.evidence.measuring import Measured
 from promisam.io import atomic_text
 
 SUMMARY, COMPARISONS = "summary.csv", "comparisons.csv"
-REFERENCES = (SAM_BOXES, UNET)
 
 
 @dataclass(frozen=True)
@@ -102,53 +99,6 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Two methods on the same cases.
-
-    Attributes:
-        dataset: what both learned from, and were tested on.
-        key: of the method.
-        method: its title.
-        seen: as in `Figure`.
-        shots: that it learned from.
-        prompt: how it was asked.
-        from_truth: whether its prompts were made from the truth.
-        other_key: of the method that it is compared with.
-        other: its title.
-        other_shots: that the other learned from.
-        other_prompt: how the other was asked.
-        other_from_truth: whether the other's prompts were made from the truth.
-        cases: pairs of case and class.
-        groups: patients or sequences among them.
-        difference: mean of the paired differences of Dice.
-        low: of the 95 % bootstrap interval of the difference, over resampled groups.
-        high: of it.
-        p: of Wilcoxon's signed-rank test of the groups' mean differences, two-sided; NaN where all are zero.
-        p_holm: corrected for all comparisons of the report (Holm 1979).
-    """
-
-    dataset: str
-    key: str
-    method: str
-    seen: bool
-    shots: str
-    prompt: str
-    from_truth: bool
-    other_key: str
-    other: str
-    other_shots: str
-    other_prompt: str
-    other_from_truth: bool
-    cases: int
-    groups: int
-    difference: float
-    low: float
-    high: float
-    p: float
-    p_holm: float
-
-
-@dataclass(frozen=True)
 class Tables:
     """The figures of a report."""
 
@@ -177,7 +127,7 @@ def read_tables(folder: Path) -> Tables:
 def tables_of(measured: Sequence[Measured]) -> Tables:
     """The figures of what was measured, in the order of the plan."""
     summary = tuple(figure for one in measured for figure in _figures(one))
-    return Tables(summary, _corrected([pair for one in measured for pair in _compared(one, measured)]))
+    return Tables(summary, compare(measured))
 
 
 def _figures(one: Measured) -> Iterator[Figure]:
@@ -189,7 +139,7 @@ def _figures(one: Measured) -> Iterator[Figure]:
 
 def _figure(one: Measured, answers: list[Answer]) -> Figure:
     first, entry, cost = answers[0], one.entry, one.cost
-    means = _case_means(answers)
+    means = case_means(answers)
     spread = describe((group, value) for (_, group, _), value in means.items())
     draws: dict[int, list[float]] = {}
     for answer in answers:
@@ -238,88 +188,3 @@ def _figure(one: Measured, answers: list[Answer]) -> Figure:
 def _median(values: Iterable[float]) -> float:
     known = [value for value in values if np.isfinite(value)]
     return float(np.median(known)) if known else float("nan")
-
-
-def _case_means(answers: Iterable[Answer]) -> dict[tuple[str, str, str], float]:
-    """Dice of each case, group and class, over the draws."""
-    found: dict[tuple[str, str, str], list[float]] = {}
-    for answer in answers:
-        found.setdefault((answer.case, answer.group, answer.name), []).append(answer.dice)
-    return {key: float(np.mean(values)) for key, values in found.items()}
-
-
-def _main(one: Measured) -> list[Answer]:
-    """Answers to the prompt that comparisons rest on: the entry's first, after one click where it clicks."""
-    own = [answer for answer in one.answers if answer.size == OWN]
-    first = own[0].prompt if own else ""
-    return [answer for answer in own if answer.prompt == first and answer.clicks <= 1]
-
-
-def _compared(one: Measured, measured: Sequence[Measured]) -> Iterator[Comparison]:
-    """With plain SAM and the U-Net of as many labels, on the same set; a reference is not compared with itself."""
-    entry = one.entry
-    for other in measured:
-        beside = other.entry
-        same = beside.tested.name == entry.tested.name and (beside.shots == 0 or beside.data.name == entry.data.name)
-        if not same or beside.contestant.key not in REFERENCES or beside.contestant.key == entry.contestant.key:
-            continue
-        if entry.contestant.key == SAM_BOXES or beside.shots not in (0, _reference_shots(one, measured)):
-            continue  # the U-Net against plain SAM is there once already
-        found = _pair(one, other)
-        if found is not None:
-            yield found
-
-
-def _reference_shots(one: Measured, measured: Sequence[Measured]) -> int | None:
-    """Labels of the U-Net that a method stands beside: its own number where there is such a U-Net, else all."""
-    of_unet = {other.entry.shots for other in measured if other.entry.contestant.key == UNET}
-    return one.entry.shots if one.entry.shots in of_unet else None
-
-
-def _pair(one: Measured, other: Measured) -> Comparison | None:
-    mine, theirs = _main(one), _main(other)
-    ours, beside = _case_means(mine), _case_means(theirs)
-    common = [key for key in ours if key in beside]
-    if not common:
-        return None
-    by_group: dict[str, list[float]] = {}
-    for key in common:
-        by_group.setdefault(key[1], []).append(ours[key] - beside[key])
-    sums, counts = np.array([sum(v) for v in by_group.values()]), np.array([float(len(v)) for v in by_group.values()])
-    interval = mean_interval(sums, counts) or (float("nan"), float("nan"))
-    means = sums / counts
-    p = float(wilcoxon(means).pvalue) if len(means) > 1 and np.any(means) else float("nan")
-    return Comparison(
-        dataset=one.entry.data.name
-        if one.entry.tested is one.entry.data
-        else f"{one.entry.data.name} → {one.entry.tested.name}",
-        key=one.entry.contestant.key,
-        method=one.entry.contestant.title,
-        seen=one.entry.tested.name in one.entry.contestant.seen,
-        shots="all" if one.entry.shots is None else str(one.entry.shots),
-        prompt=mine[0].prompt,
-        from_truth=mine[0].from_truth,
-        other_key=other.entry.contestant.key,
-        other=other.entry.contestant.title,
-        other_shots="all" if other.entry.shots is None else str(other.entry.shots),
-        other_prompt=theirs[0].prompt,
-        other_from_truth=theirs[0].from_truth,
-        cases=len(common),
-        groups=len(by_group),
-        difference=float(sums.sum() / counts.sum()),
-        low=interval[0],
-        high=interval[1],
-        p=p,
-        p_holm=float("nan"),
-    )
-
-
-def _corrected(pairs: Sequence[Comparison]) -> tuple[Comparison, ...]:
-    """With Holm's step-down correction over all that have a p."""
-    order = sorted((i for i, pair in enumerate(pairs) if pair.p == pair.p), key=lambda i: pairs[i].p)
-    corrected = {i: pair.p for i, pair in enumerate(pairs)}
-    highest = 0.0
-    for rank, i in enumerate(order):
-        highest = max(highest, min(1.0, (len(order) - rank) * pairs[i].p))
-        corrected[i] = highest
-    return tuple(replace(pair, p_holm=corrected[i]) for i, pair in enumerate(pairs))
