@@ -58,6 +58,8 @@ def report(
                 measured[number] = measure(entry, output, Machine(device, threads, offline), lambda text: _say(f"  {text}"))
             render(tables_of([one for one in measured if one is not None]), output)
             _say(f"{number + 1}/{len(entries)} {entry.name}: {_headline(measured[number])}")
+    minutes = sum(one.cost.cpu_minutes for one in measured if one is not None)
+    _say(f"processor time of all: {minutes:.1f} minutes")
     _say(f"page: {output / 'report.html'}")
 
 

@@ -61,6 +61,7 @@ class Cost:
 
     Attributes:
         train_minutes: of all steps and validations, or of remembering supports; encoding of images apart; 0 without any.
+        cpu_minutes: processor time of all of it: encoding, learning, answering, scoring; what another entry learned apart.
         train_peak_mb: largest resident memory of the process that learned, all included.
         test_peak_mb: of the process that answered.
         steps: of training.
@@ -75,6 +76,7 @@ class Cost:
     """
 
     train_minutes: float
+    cpu_minutes: float
     train_peak_mb: int
     test_peak_mb: int
     steps: int

@@ -34,15 +34,17 @@ class Learned:
         steps: of training; 0 for a few-shot method.
         best_validation: Dice that the checkpoint was chosen by; None where nothing chose it.
         minutes: of steps and validations, or of remembering supports.
-        peak_mb: largest resident memory of the process, all included.
+        peak_mb: largest resident memory of the process, all included; known when it has ended.
+        cpu_minutes: processor time of the process; known when it has ended.
         train: names of the cases.
     """
 
     steps: int
     best_validation: float | None
     minutes: float
-    peak_mb: int
     train: tuple[str, ...]
+    peak_mb: int = 0
+    cpu_minutes: float = 0.0
 
     @classmethod
     def read(cls, path: Path) -> Learned:
@@ -62,7 +64,7 @@ class Learned:
         atomic_text(path, json.dumps(asdict(self), indent=1) + "\n")
 
 
-def learn(entry: Entry, out: Path, source: Source, peak_mb: int) -> Learned:
+def learn(entry: Entry, out: Path, source: Source) -> Learned:
     """Train, or go on with a training, into `out/runs`; what is complete is left as it is.
 
     With K labels nothing chooses the checkpoint: the last weights are kept, and the K cases are all that is learned from.
@@ -71,7 +73,6 @@ def learn(entry: Entry, out: Path, source: Source, peak_mb: int) -> Learned:
         entry: what to learn.
         out: the report's folder.
         source: of the SAM, and the device.
-        peak_mb: replaced by the caller, who knows it at the end.
 
     Raises:
         PromisamError: for what is wrong with the data, the weights or the training.
@@ -85,14 +86,14 @@ def learn(entry: Entry, out: Path, source: Source, peak_mb: int) -> Learned:
     told: dict[str, Any] = {"split": str(split), "options": entry.options, "source": source, "resume": True}
     if entry.contestant.learns == "supports":
         few_shot.remember(few_shot.Request(entry.contestant.method, entry.data.path, run, **told))
-        return Learned(0, None, (time.perf_counter() - begun) / 60, peak_mb, train)
+        return Learned(0, None, (time.perf_counter() - begun) / 60, train)
     end: Stopped | None = None
     for event in fitting.fit(fitting.Request(entry.contestant.method, entry.data.path, run, **told)):
         end = event if isinstance(event, Stopped) else end
     if end is None:
         raise RuntimeError("a training ended without saying so")
     best = None if entry.shots is not None or end.best_score != end.best_score else end.best_score
-    return Learned(end.step, best, _logged(run) / 60, peak_mb, train)
+    return Learned(end.step, best, _logged(run) / 60, train)
 
 
 def chosen(data: LabelledSet, k: int, out: Path, source: Source) -> tuple[str, ...]:

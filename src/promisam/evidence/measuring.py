@@ -39,6 +39,30 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class Taken:
+    """What a process took; 0 where the system does not say.
+
+    Attributes:
+        peak_mb: its largest resident memory.
+        cpu_minutes: its processor time.
+    """
+
+    peak_mb: int
+    cpu_minutes: float
+
+    @classmethod
+    def here(cls) -> Taken:
+        """This process, until now."""
+        try:
+            import resource
+        except ImportError:
+            return cls(0, 0.0)
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        scale = 2**20 if sys.platform == "darwin" else 2**10
+        return cls(int(used.ru_maxrss // scale), (used.ru_utime + used.ru_stime) / 60)
+
+
+@dataclass(frozen=True)
 class Machine:
     """Where it is measured.
 
@@ -97,9 +121,9 @@ def measure(entry: Entry, out: Path, machine: Machine, say: Say) -> Measured:
     """
     learned = _learned(entry, out, machine, say)
     say(f"{entry.name}: asking about {len(entry.tested.test)} cases")
-    found, peak = _apart(_ask, entry, out, machine)
+    found, taken = _apart(_ask, entry, out, machine)
     answers = tuple(found)
-    cost = _cost(entry, learned, peak, machine)
+    cost = _cost(entry, learned, taken, machine)
     place = out / "entries" / entry.name
     atomic_text(place / ANSWERS, as_csv(Answer, answers))
     atomic_text(place / COST, as_csv(Cost, [cost]))
@@ -114,17 +138,19 @@ def _learned(entry: Entry, out: Path, machine: Machine, say: Say) -> Learned | N
     if place.is_file():
         return Learned.read(place)
     say(f"{entry.run}: learning")
-    found, peak = _apart(_learn, entry, out, machine)
-    learned: Learned = replace(found, peak_mb=peak)
+    found, taken = _apart(_learn, entry, out, machine)
+    learned: Learned = replace(found, peak_mb=taken.peak_mb, cpu_minutes=round(taken.cpu_minutes, 3))
     learned.write(place)
     return learned
 
 
-def _cost(entry: Entry, learned: Learned | None, peak: int, machine: Machine) -> Cost:
+def _cost(entry: Entry, learned: Learned | None, taken: Taken, machine: Machine) -> Cost:
+    here = learned is not None and entry.tested is entry.data
     return Cost(
         train_minutes=0.0 if learned is None else round(learned.minutes, 2),
+        cpu_minutes=round(taken.cpu_minutes + (learned.cpu_minutes if learned is not None and here else 0.0), 3),
         train_peak_mb=0 if learned is None else learned.peak_mb,
-        test_peak_mb=peak,
+        test_peak_mb=taken.peak_mb,
         steps=0 if learned is None else learned.steps,
         best_validation=float("nan") if learned is None or learned.best_validation is None else learned.best_validation,
         train_cases=0 if learned is None else len(learned.train),
@@ -168,7 +194,7 @@ def _processor() -> str:
 def _learn(entry: Entry, out: Path, machine: Machine) -> Learned:
     from promisam.evidence.learning import learn
 
-    return learn(entry, out, _source(entry, machine), 0)
+    return learn(entry, out, _source(entry, machine))
 
 
 def _ask(entry: Entry, out: Path, machine: Machine) -> list[Answer]:
@@ -189,8 +215,8 @@ def _source(entry: Entry, machine: Machine) -> Source:
     return Source(entry.contestant.weights or None, machine.device, offline=machine.offline)
 
 
-def _apart(work: Callable[..., Any], entry: Entry, out: Path, machine: Machine) -> tuple[Any, int]:
-    """The result of some work in a process of its own, and its largest resident memory in MB."""
+def _apart(work: Callable[..., Any], entry: Entry, out: Path, machine: Machine) -> tuple[Any, Taken]:
+    """The result of some work in a process of its own, and what that took."""
     methods = multiprocessing.get_all_start_methods()
     context: Any = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     if "forkserver" in methods:
@@ -202,7 +228,7 @@ def _apart(work: Callable[..., Any], entry: Entry, out: Path, machine: Machine) 
     process.start()
     there.close()
     try:
-        result, peak, fault = here.recv()
+        result, taken, fault = here.recv()
     except EOFError:
         process.join()
         raise RuntimeError(f"the process for {entry.name} ended with {process.exitcode}; see {log}") from None
@@ -212,7 +238,7 @@ def _apart(work: Callable[..., Any], entry: Entry, out: Path, machine: Machine) 
         process.join()
     if fault is not None:
         raise fault
-    return result, peak
+    return result, taken
 
 
 def _work(work: Callable[..., Any], given: Sequence[Any], told: Connection, log: Path) -> None:
@@ -223,19 +249,10 @@ def _work(work: Callable[..., Any], given: Sequence[Any], told: Connection, log:
     with log.open("w") as file:
         sys.stdout = sys.stderr = file
         try:
-            told.send((work(*given), _peak_mb(), None))
+            result = work(*given)
+            told.send((result, Taken.here(), None))
         except PromisamError as error:
-            told.send((None, 0, error))
+            told.send((None, None, error))
         except Exception:
             traceback.print_exc()
             raise
-
-
-def _peak_mb() -> int:
-    """Largest resident memory of this process; 0 where the system does not say."""
-    try:
-        import resource
-    except ImportError:
-        return 0
-    scale = 2**20 if sys.platform == "darwin" else 2**10
-    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // scale)

@@ -57,7 +57,7 @@ PROFILES = {
         },
         shots=(1,),
         draws=5,
-        sizes=(128, 896),
+        sizes=(128, 512),
         methods=("sam", "click", "unet", "ips", "apm", "imedsam", "interactive", "mpa", "promise3d"),
     ),
     "full": Profile(

@@ -262,7 +262,8 @@ def _cost(tables: Tables) -> Section | None:
     found = [f for f in tables.summary if _whole(f, tables) and _is_main(f, tables) and f.size == OWN and f.tested == f.dataset]
     text = (
         "Minutes of steps and validations; encoding of the training images comes before and is kept. Memory is the largest "
-        "of a process, PyTorch and all else included.",
+        "of a process, PyTorch and all else included. The last column is the processor time of the whole entry: encoding, "
+        "learning, every answer to every prompt, and its scoring.",
     )
     head = (
         "set",
@@ -274,6 +275,7 @@ def _cost(tables: Tables) -> Section | None:
         "s to encode",
         "s an answer",
         "MB, answering",
+        "CPU minutes in all",
     )
     rows = tuple(
         (
@@ -286,6 +288,7 @@ def _cost(tables: Tables) -> Section | None:
             number_cell(f.encode_seconds, 2),
             number_cell(f.seconds),
             str(f.test_peak_mb),
+            number_cell(f.cpu_minutes, 1),
         )
         for f in found
     )

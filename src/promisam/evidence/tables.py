@@ -49,6 +49,7 @@ class Figure:
         seconds: median, of an answer.
         encode_seconds: median, of an image.
         train_minutes: as in `Cost`.
+        cpu_minutes: as in `Cost`.
         train_peak_mb: as in `Cost`.
         test_peak_mb: as in `Cost`.
         steps: of training.
@@ -86,6 +87,7 @@ class Figure:
     seconds: float
     encode_seconds: float
     train_minutes: float
+    cpu_minutes: float
     train_peak_mb: int
     test_peak_mb: int
     steps: int
@@ -172,6 +174,7 @@ def _figure(one: Measured, answers: list[Answer]) -> Figure:
         seconds=_median(a.seconds for a in answers),
         encode_seconds=_median(a.encode_seconds for a in answers),
         train_minutes=cost.train_minutes,
+        cpu_minutes=cost.cpu_minutes,
         train_peak_mb=cost.train_peak_mb,
         test_peak_mb=cost.test_peak_mb,
         steps=cost.steps,
