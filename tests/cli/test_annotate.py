@@ -49,3 +49,12 @@ def test_without_the_extra_it_says_what_to_install(capsys, folder, monkeypatch):
 def test_the_version_is_told(capsys):
     answer = promisam(capsys, "--version")
     assert (answer.status, answer.out) == (0, f"{__version__}\n")
+
+
+def test_a_method_that_weights_would_hide_is_refused(tmp_path, capsys):
+    from data_maker import grey, picture
+
+    picture(tmp_path / "a.png", grey(1))
+    answer = promisam(capsys, "annotate", tmp_path, "--method", "no_such_run", "--weights", "litemedsam", "--no-browser")
+    assert answer.status == 2
+    assert "no_such_run" in answer.err

@@ -56,6 +56,12 @@ def load(wish: Wish, method: str, report: Callable[[int, int | None], None] | No
     more = {"device": wish.device, "like": wish.like, "offline": wish.offline, "report": report}
     if store.checkpoint_of(method) is not None:
         return store.load(wish.weights, method=method, **more)  # type: ignore[arg-type]
+    if wish.weights is not None and method not in (WEIGHTS, wish.weights):
+        raise InvalidConfig(
+            f"the method {method} beside the weights {wish.weights}",
+            expected="a run folder that is there, or one of both names of weights",
+            do="Check the path of the run, or leave --method out.",
+        )
     return store.load(wish.weights or method, method="plain_sam", config={"precision": wish.precision}, **more)  # type: ignore[arg-type]
 
 

@@ -19,8 +19,12 @@ _ALIKE = 0.5  # of 1: less is no slip of the fingers
 Model = TypeVar("Model", bound=pydantic.BaseModel)
 
 
-def find_method(name: str) -> tuple[Any, type[pydantic.BaseModel]]:
+def find_method(name: str, *, or_else: str = "") -> tuple[Any, type[pydantic.BaseModel]]:
     """The class of a method and the `Config` of its module.
+
+    Args:
+        name: in `METHODS`, or "package.module:Class".
+        or_else: what the caller would have taken beside it, for the message.
 
     Raises:
         InvalidConfig: when there is none of that name.
@@ -28,7 +32,9 @@ def find_method(name: str) -> tuple[Any, type[pydantic.BaseModel]]:
     place = METHODS.get(name, name if ":" in name else "")
     if not place:
         raise InvalidConfig(
-            f"the method {name!r}", expected=f"one of {', '.join(METHODS)}, or package.module:Class", do=_near(name, METHODS)
+            f"the method {name!r}",
+            expected=f"one of {', '.join(METHODS)}, or package.module:Class{or_else}",
+            do=_near(name, METHODS),
         )
     module, _, attribute = place.partition(":")
     try:

@@ -54,7 +54,7 @@ def load(
     if trained is not None:
         found = open_trained(trained, source, config or {})
     else:
-        kind, config_type = find_method(str(method))
+        kind, config_type = find_method(str(method), or_else=", or a run folder that is there")
         options = check_options(config_type, config or {})
         if is_few_shot(kind):
             raise NotFitted(
