@@ -120,6 +120,7 @@ class Arguments:
         if needs and "--weights" not in words and str(self.inputs / "run") not in words:
             words += ["--weights", str(self.inputs / "tiny.safetensors"), "--like", "sam_vit_b"]
         words += [word for pair in (SHORT.get(name, []) if "unet" in words else []) for word in pair]
+        words += ["--render-only"] if name == "report" else []  # all else of it trains for minutes
         words += ["--offline"] if "offline" in has else []
         words += ["--device", self.random.choice(["cpu"] * 19 + ["tpu"])] if "device" in has else []
         return words

@@ -104,6 +104,12 @@ def test_volumes_have_their_own_methods_in_cubes_that_fit():
     assert {e.contestant.ndim for e in small} == {3}
 
 
+def test_the_fast_profile_leaves_out_what_takes_minutes_for_a_volume():
+    assert "mpa" not in {e.contestant.key for e in plan([some("v", 3)], FAST)}
+    assert "mpa" in {e.contestant.key for e in plan([some("v", 3)], FULL)}
+    assert "mpa" in {e.contestant.key for e in plan([some("p")], FAST)}
+
+
 def test_what_is_learned_is_tried_on_another_set():
     profile = replace(FULL, transfers=(("a", "b"),))
     entries = plan([some("a"), some("b", train=0)], profile)

@@ -64,7 +64,7 @@ def report(
 
 
 def _wanted(profile: Profile, methods: str | None) -> Profile:
-    return profile if methods is None else replace(profile, methods=tuple(methods.split(",")))
+    return profile if methods is None else replace(profile, methods=tuple(methods.split(",")), without=())
 
 
 def _sets(profile: Profile, data: Path, named: list[str] | None) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ class Profile:
         sizes: of masks, in samples along the longer side.
         transfers: pairs of sets: what was learned on the first is tested on the second, too.
         methods: keys of the contestants; empty for all.
+        without: contestants that are left out, by key and axes.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Profile:
     sizes: tuple[int, ...]
     transfers: tuple[tuple[str, str], ...] = ()
     methods: tuple[str, ...] = ()
+    without: tuple[tuple[str, int], ...] = ()
 
 
 PROFILES = {
@@ -58,7 +60,7 @@ PROFILES = {
         shots=(1,),
         draws=5,
         sizes=(128, 512),
-        methods=("sam", "click", "unet", "ips", "apm", "imedsam", "interactive", "mpa", "promise3d"),
+        without=(("mpa", 3),),  # minutes for each volume
     ),
     "full": Profile(
         "full",
@@ -151,7 +153,8 @@ def plan(sets: Sequence[LabelledSet], profile: Profile) -> tuple[Entry, ...]:
 def _taking_part(one: LabelledSet, profile: Profile) -> Iterator[Contestant]:
     for contestant in CONTESTANTS:
         able = contestant.ndim == one.ndim and (bool(one.train) or contestant.learns == "nothing")
-        if able and (not profile.methods or contestant.key in profile.methods):
+        wanted = not profile.methods or contestant.key in profile.methods
+        if able and wanted and (contestant.key, contestant.ndim) not in profile.without:
             yield contestant
 
 
