@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from promisam import Grid, Image, Prompts, load, store
-from promisam.core import Task
 from promisam.core.errors import InvalidConfig, WeightsError
 from promisam.methods.plain_sam import PlainSam
 from promisam.sam.model import fingerprint
@@ -123,13 +122,6 @@ def test_weights_of_another_architecture(cache):
     assert load(path, like="litemedsam", cache=cache, device="cpu").sam.traits.name == "own"
     with pytest.raises(WeightsError, match="vit_b"):
         load(path, like="medsam_vit_b", cache=cache, device="cpu")
-
-
-@pytest.mark.parametrize("told", [{"weights": "litemedsam"}, {"side": 64}, {"like": "sam_vit_b"}])
-def test_a_method_without_a_sam_refuses_to_be_told_of_one(told):
-    """It would be ignored."""
-    with pytest.raises(InvalidConfig, match="stands on no SAM"):
-        store.create("unet", Task(), store.Source(**told), {})
 
 
 def test_a_run_that_is_not_there_is_told_as_one():

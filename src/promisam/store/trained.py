@@ -58,8 +58,6 @@ def create(method: str, task: Task, source: Source, config: Mapping[str, object]
     if not (is_trainable(kind) or is_few_shot(kind)):
         raise InvalidConfig(f"the method {method}, which does not learn", expected="one that learns", do="Use it as it is.")
     options = check_options(config_type, config)
-    if not uses_sam(kind):
-        _check_bare(method, source)
     sam, backbone = source.sam() if uses_sam(kind) else (None, None)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -67,18 +65,6 @@ def create(method: str, task: Task, source: Source, config: Mapping[str, object]
     if is_trainable(kind):
         found.network.to(choose_device(source.device))
     return found, Header(method, options.model_dump(mode="json"), task, backbone, __version__)
-
-
-def _check_bare(method: str, source: Source) -> None:
-    """Refuse what says which SAM to stand on for a method that stands on none."""
-    told = {"weights": source.weights, "like": source.like, "side": source.side}
-    given = [name for name, value in told.items() if value is not None]
-    if given:
-        raise InvalidConfig(
-            f"--{given[0]} {told[given[0]]} for {method}, which stands on no SAM",
-            expected=f"no --{given[0]}",
-            do="Leave it out; options of the method are given with --set.",
-        )
 
 
 def open_trained(path: Path, source: Source, config: Mapping[str, object]) -> Trainable | FewShot:
