@@ -52,11 +52,17 @@ def report(
     entries = plan(found, wanted)
     _say(f"{len(entries)} entries on {', '.join(one.name for one in found)}")
     measured = [kept(entry, output) for entry in entries]
+
+    def written() -> None:
+        render(tables_of([one for one in measured if one is not None]), output)
+
+    if any(measured):
+        written()
     with ending():
         for number, entry in enumerate(entries):
             if measured[number] is None:
                 measured[number] = measure(entry, output, Machine(device, threads, offline), lambda text: _say(f"  {text}"))
-            render(tables_of([one for one in measured if one is not None]), output)
+                written()
             _say(f"{number + 1}/{len(entries)} {entry.name}: {_headline(measured[number])}")
     minutes = sum(one.cost.cpu_minutes for one in measured if one is not None)
     _say(f"processor time of all: {minutes:.1f} minutes")

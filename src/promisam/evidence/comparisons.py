@@ -98,31 +98,30 @@ def _reference_shots(one: Measured, measured: Sequence[Measured]) -> int | None:
 
 
 def _pair(one: Measured, other: Measured) -> Comparison | None:
+    entry, beside = one.entry, other.entry
     mine, theirs = _main(one), _main(other)
-    ours, beside = case_means(mine), case_means(theirs)
-    common = [key for key in ours if key in beside]
+    our_means, their_means = case_means(mine), case_means(theirs)
+    common = [key for key in our_means if key in their_means]
     if not common:
         return None
     by_group: dict[str, list[float]] = {}
     for key in common:
-        by_group.setdefault(key[1], []).append(ours[key] - beside[key])
+        by_group.setdefault(key[1], []).append(our_means[key] - their_means[key])
     sums, counts = np.array([sum(v) for v in by_group.values()]), np.array([float(len(v)) for v in by_group.values()])
     interval = mean_interval(sums, counts) or (float("nan"), float("nan"))
     means = sums / counts
     p = float(wilcoxon(means).pvalue) if len(means) > 1 and np.any(means) else float("nan")
     return Comparison(
-        dataset=one.entry.data.name
-        if one.entry.tested is one.entry.data
-        else f"{one.entry.data.name} → {one.entry.tested.name}",
-        key=one.entry.contestant.key,
-        method=one.entry.contestant.title,
-        seen=one.entry.tested.name in one.entry.contestant.seen,
-        shots="all" if one.entry.shots is None else str(one.entry.shots),
+        dataset=entry.data.name if entry.tested is entry.data else f"{entry.data.name} → {entry.tested.name}",
+        key=entry.contestant.key,
+        method=entry.contestant.title,
+        seen=entry.seen,
+        shots=entry.labels,
         prompt=mine[0].prompt,
         from_truth=mine[0].from_truth,
-        other_key=other.entry.contestant.key,
-        other=other.entry.contestant.title,
-        other_shots="all" if other.entry.shots is None else str(other.entry.shots),
+        other_key=beside.contestant.key,
+        other=beside.contestant.title,
+        other_shots=beside.labels,
         other_prompt=theirs[0].prompt,
         other_from_truth=theirs[0].from_truth,
         cases=len(common),

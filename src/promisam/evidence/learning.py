@@ -64,6 +64,9 @@ class Learned:
         atomic_text(path, json.dumps(asdict(self), indent=1) + "\n")
 
 
+NOTHING = Learned(0, None, 0.0, ())
+
+
 def learn(entry: Entry, out: Path, source: Source) -> Learned:
     """Train, or go on with a training, into `out/runs`; what is complete is left as it is.
 

@@ -17,7 +17,7 @@ from typing import Any
 from promisam import __version__
 from promisam.core.errors import InvalidConfig, PromisamError
 from promisam.evidence.answers import Answer, Cost, as_csv, from_csv
-from promisam.evidence.learning import Learned
+from promisam.evidence.learning import NOTHING, Learned
 from promisam.evidence.plan import Entry
 from promisam.evidence.sets import folder_name
 from promisam.io import atomic_text
@@ -131,9 +131,9 @@ def measure(entry: Entry, out: Path, machine: Machine, say: Say) -> Measured:
     return Measured(entry, answers, cost)
 
 
-def _learned(entry: Entry, out: Path, machine: Machine, say: Say) -> Learned | None:
+def _learned(entry: Entry, out: Path, machine: Machine, say: Say) -> Learned:
     if entry.contestant.learns == "nothing":
-        return None
+        return NOTHING
     place = out / "runs" / f"{entry.run}.json"
     if place.is_file():
         return Learned.read(place)
@@ -144,16 +144,16 @@ def _learned(entry: Entry, out: Path, machine: Machine, say: Say) -> Learned | N
     return learned
 
 
-def _cost(entry: Entry, learned: Learned | None, taken: Taken, machine: Machine) -> Cost:
-    here = learned is not None and entry.tested is entry.data
+def _cost(entry: Entry, learned: Learned, taken: Taken, machine: Machine) -> Cost:
+    here = learned.cpu_minutes if entry.tested is entry.data else 0.0
     return Cost(
-        train_minutes=0.0 if learned is None else round(learned.minutes, 2),
-        cpu_minutes=round(taken.cpu_minutes + (learned.cpu_minutes if learned is not None and here else 0.0), 3),
-        train_peak_mb=0 if learned is None else learned.peak_mb,
+        train_minutes=round(learned.minutes, 2),
+        cpu_minutes=round(taken.cpu_minutes + here, 3),
+        train_peak_mb=learned.peak_mb,
         test_peak_mb=taken.peak_mb,
-        steps=0 if learned is None else learned.steps,
-        best_validation=float("nan") if learned is None or learned.best_validation is None else learned.best_validation,
-        train_cases=0 if learned is None else len(learned.train),
+        steps=learned.steps,
+        best_validation=float("nan") if learned.best_validation is None else learned.best_validation,
+        train_cases=len(learned.train),
         test_cases=len(entry.tested.test),
         commands=commands(entry),
         machine=str(machine),

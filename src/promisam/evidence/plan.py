@@ -109,10 +109,19 @@ class Entry:
     profile: str = ""
 
     @property
+    def labels(self) -> str:
+        """How many labelled images it learns from, as tables say it."""
+        return "all" if self.shots is None else str(self.shots)
+
+    @property
+    def seen(self) -> bool:
+        """Whether the weights that it begins with were made from cases of the set that it is tested on."""
+        return self.tested.name in self.contestant.seen
+
+    @property
     def run(self) -> str:
         """Name of the run folder, which entries that differ in the test set alone share."""
-        labels = "all" if self.shots is None else str(self.shots)
-        return folder_name(f"{self.data.name}.{self.contestant.key}.{labels}")
+        return folder_name(f"{self.data.name}.{self.contestant.key}.{self.labels}")
 
     @property
     def name(self) -> str:

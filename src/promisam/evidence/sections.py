@@ -58,9 +58,8 @@ class Section:
 
 def sections(tables: Tables) -> tuple[Section, ...]:
     """All parts that there are figures for."""
-    parts = (_what(tables), _methods, _pairs, _shots, _points, _clicks, _draws, _sizes, _moved, _cost, _published)
-    made = [part if isinstance(part, Section) else part(tables) for part in parts]
-    return tuple(one for one in made if one is not None)
+    parts = (_what, _methods, _pairs, _shots, _points, _clicks, _draws, _sizes, _moved, _cost, _published)
+    return tuple(one for part in parts if (one := part(tables)) is not None)
 
 
 def _what(tables: Tables) -> Section:
