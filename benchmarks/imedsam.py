@@ -31,6 +31,8 @@ import numpy as np
 from promisam import store
 from promisam.core import Continuous, Example, Grid, Labelled, Prompts, predict
 from promisam.evaluation import dice, surface_distances
+from promisam.evidence.asking import resized as linearly
+from promisam.evidence.asking import with_longer_side
 from promisam.io import open_examples
 from promisam.spatial.users import jittered_box
 from rows import append, read
@@ -199,7 +201,7 @@ def score(method: store.Segmenter, labelled: Labelled, size: str, answer: str) -
     if size == "own":
         found, truth = predict(method, labelled.image, asked).labels == 1, labelled.truth.mask(1)
         return measures(found, truth, grid)
-    wanted = sized(grid, int(size))
+    wanted = with_longer_side(grid, int(size))
     truth = labelled.truth.resample(wanted).mask(1)
     return measures(resized(method, labelled, asked, wanted, answer), truth, wanted)
 
@@ -211,21 +213,12 @@ def resized(method: store.Segmenter, labelled: Labelled, asked: Prompts, wanted:
     field = method.field(method.encode(method.prepare(labelled.image)), asked)
     if answer == "field":
         return field.on(wanted).logits[0] > 0
-    coarse = sized(labelled.image.grid, 256)
+    coarse = with_longer_side(labelled.image.grid, 256)
     mask = field.on(coarse).logits[0] > 0
-    rows, columns = ((np.arange(n) + 0.5) * m / n - 0.5 for n, m in zip(wanted.shape, coarse.shape, strict=True))
     if answer == "nearest":
+        rows, columns = ((np.arange(n) + 0.5) * m / n - 0.5 for n, m in zip(wanted.shape, coarse.shape, strict=True))
         return mask[np.ix_(np.rint(rows).astype(int).clip(0), np.rint(columns).astype(int).clip(0))]
-    from scipy.ndimage import map_coordinates
-
-    places = np.meshgrid(rows, columns, indexing="ij")
-    return map_coordinates(mask.astype(float), places, order=1, mode="nearest") > 0.5
-
-
-def sized(grid: Grid, longer: int) -> Grid:
-    """The same picture with so many samples along its longer side."""
-    height, width = (max(1, round(n * longer / max(grid.shape))) for n in grid.shape)
-    return grid.resample((height, width))
+    return linearly(mask, wanted.shape)
 
 
 def measures(found: np.ndarray, truth: np.ndarray, grid: Grid) -> tuple[float, float, float]:

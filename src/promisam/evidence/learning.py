@@ -16,14 +16,13 @@ from promisam.evidence.plan import Entry
 from promisam.io import atomic_text, find_inputs
 from promisam.runs import few_shot
 from promisam.runs import fit as fitting
+from promisam.runs.log import METRICS, VALIDATION
 from promisam.store import Source
 from promisam.training.events import Stopped
 from promisam.training.kept import Kept
 
 if TYPE_CHECKING:
     from promisam.evidence.sets import LabelledSet
-
-_LOGS = ("metrics.csv", "validation.csv")
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ def chosen(data: LabelledSet, k: int, out: Path, source: Source) -> tuple[str, .
 def _logged(run: Path) -> float:
     """Seconds of all steps and validations, interrupted ones included."""
     seconds = 0.0
-    for name in _LOGS:
+    for name in (METRICS, VALIDATION):
         if (run / name).is_file():
             with (run / name).open(newline="") as file:
                 seconds += sum(float(row["seconds"]) for row in csv.DictReader(file))

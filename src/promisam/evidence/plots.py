@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from io import BytesIO
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
-from promisam.evidence.answers import OWN
+from promisam.evidence import choosing
 from promisam.evidence.tables import Figure, Tables
 
 if TYPE_CHECKING:
@@ -24,24 +25,17 @@ def plots(tables: Tables, wanted: Sequence[str]) -> dict[str, bytes]:
     """PNG by name, for those of the wanted that there are figures for."""
     makers: dict[str, Callable[[Tables], Canvas | None]] = {
         "methods.png": _methods,
-        "shots.png": lambda t: _curves(
-            [f for f in t.summary if f.shots != "0" and _first_prompt(f, t) and f.size == OWN and f.tested == f.dataset],
-            lambda f: float(f.train_cases),
-            "labelled images",
-            logarithmic=True,
-        ),
+        "shots.png": lambda t: _curves(_learned(t), lambda f: float(f.train_cases), "labelled images", logarithmic=True),
         "points.png": lambda t: _curves(
-            [f for f in t.summary if f.prompt.startswith("points:") and f.shots in ("0", "all") and f.tested == f.dataset],
-            lambda f: float(f.prompt.partition(":")[2]),
-            "points, half of them off the object",
+            choosing.points(t), lambda f: float(f.prompt.partition(":")[2]), "points, half of them off the object"
         ),
-        "clicks.png": lambda t: _curves(
-            [f for f in t.summary if f.prompt == "click" and f.tested == f.dataset], lambda f: float(f.clicks), "clicks"
-        ),
+        "clicks.png": lambda t: _curves(choosing.clicks(t), lambda f: float(f.clicks), "clicks"),
         "sizes.png": lambda t: _curves(
-            [f for f in t.summary if f.size != OWN], lambda f: float(f.size), "samples along the longer side", by_answer=True
+            choosing.sizes(t), lambda f: float(f.size), "samples along the longer side", by_answer=True
         ),
-        "cost.png": _cost,
+        "cost.png": lambda t: _curves(
+            _learned(t), lambda f: max(f.train_minutes, 0.01), "minutes of learning", logarithmic=True
+        ),
     }
     made = {name: makers[name](tables) for name in wanted}
     return {name: _png(canvas) for name, canvas in made.items() if canvas is not None}
@@ -65,16 +59,13 @@ def _canvas(sets: Sequence[str], height: float) -> tuple[Canvas, list[Axes]]:
     return canvas, axes
 
 
-def _first_prompt(figure: Figure, tables: Tables) -> bool:
-    first = next(f for f in tables.summary if (f.dataset, f.key, f.shots) == (figure.dataset, figure.key, figure.shots))
-    return figure.prompt == first.prompt and figure.clicks <= 1
+def _learned(tables: Tables) -> list[Figure]:
+    return [f for f in choosing.main(tables) if f.shots != "0"]
 
 
 def _methods(tables: Tables) -> Canvas | None:
     """Dice of each method with its interval; hollow where the prompt was made from the truth."""
-    found = [f for f in tables.summary if f.size == OWN and f.tested == f.dataset and _first_prompt(f, tables)]
-    best = {(f.dataset, f.key): max(g.train_cases for g in found if (g.dataset, g.key) == (f.dataset, f.key)) for f in found}
-    found = [f for f in found if f.train_cases == best[f.dataset, f.key]]
+    found = choosing.whole(tables)
     sets = list(dict.fromkeys(f.dataset for f in found))
     if not sets:
         return None
@@ -84,11 +75,11 @@ def _methods(tables: Tables) -> Canvas | None:
         rows = [f for f in found if f.dataset == name][::-1]
         for place, f in enumerate(rows):
             colour = "#0072B2" if not f.from_truth else "#D55E00"
-            if f.low == f.low:
+            if not isnan(f.low):
                 axis.plot([f.low, f.high], [place, place], color=colour, linewidth=1.5)
             axis.plot(f.dice, place, "o", color=colour, markerfacecolor="white" if f.from_truth else colour, markersize=7)
         axis.set_yticks(range(len(rows)), [f"{f.method}\n{_ASKED.get(f.prompt, f.prompt)}" for f in rows], fontsize=7)
-        axis.set_xlim(max(0.0, min([f.low if f.low == f.low else f.dice for f in rows]) - 0.05), 1.0)
+        axis.set_xlim(max(0.0, min([f.dice if isnan(f.low) else f.low for f in rows]) - 0.05), 1.0)
         axis.set_title(name, fontsize=10)
         axis.set_xlabel("Dice, 95 % interval")
         axis.grid(axis="x", color="#dddddd")
@@ -136,11 +127,3 @@ def _curves(
     handles = {text: handle for axis in axes for handle, text in zip(*axis.get_legend_handles_labels(), strict=True)}
     canvas.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, fontsize=8)
     return canvas
-
-
-def _cost(tables: Tables) -> Canvas | None:
-    """Dice against minutes of learning."""
-    found = [
-        f for f in tables.summary if f.size == OWN and f.tested == f.dataset and f.shots != "0" and _first_prompt(f, tables)
-    ]
-    return _curves(found, lambda f: max(f.train_minutes, 0.01), "minutes of learning", logarithmic=True)

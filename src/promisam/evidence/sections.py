@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from promisam.evidence import choosing
 from promisam.evidence.answers import OWN
 from promisam.evidence.cells import (
     MARK,
@@ -91,8 +92,7 @@ def _what(tables: Tables) -> Section:
 
 
 def _methods(tables: Tables) -> Section | None:
-    found = [f for f in tables.summary if f.size == OWN and f.tested == f.dataset and _whole(f, tables)]
-    found = [f for f in found if _is_main(f, tables)]
+    found = choosing.whole(tables)
     if not found:
         return None
     rows = tuple(
@@ -149,11 +149,7 @@ def _pair(one: Comparison) -> tuple[str, ...]:
 
 def _shots(tables: Tables) -> Section | None:
     few = {(f.dataset, f.key) for f in tables.summary if f.shots not in ("0", "all")}
-    found = [
-        f
-        for f in tables.summary
-        if (f.dataset, f.key) in few and f.tested == f.dataset and f.size == OWN and _is_main(f, tables)
-    ]
+    found = [f for f in choosing.main(tables) if (f.dataset, f.key) in few]
     if not found:
         return None
     text = (
@@ -177,20 +173,19 @@ def _shots(tables: Tables) -> Section | None:
 
 
 def _points(tables: Tables) -> Section | None:
-    found = [f for f in tables.summary if f.prompt.startswith("points:") and f.shots in ("0", "all") and f.tested == f.dataset]
-    return _table("Number of points", found, ("Points on and off the object, drawn at random at once.",), "points.png")
+    text = ("Points on and off the object, drawn at random at once.",)
+    return _table("Number of points", choosing.points(tables), text, "points.png")
 
 
 def _clicks(tables: Tables) -> Section | None:
-    found = [f for f in tables.summary if f.prompt == "click" and f.tested == f.dataset]
     text = (
         "A click in the middle of the object, then each in the middle of the largest mistake, with the last mask given back.",
     )
-    return _table("Corrections", found, text, "clicks.png", clicks=True)
+    return _table("Corrections", choosing.clicks(tables), text, "clicks.png", clicks=True)
 
 
 def _draws(tables: Tables) -> Section | None:
-    found = [f for f in tables.summary if f.prompt.startswith("inside:") and f.tested == f.dataset]
+    found = [f for f in choosing.at_home(tables) if f.prompt.startswith("inside:")]
     text = ("One click at a random place on the object: ± is the standard deviation of the mean over draws.",)
     return _table("Where the click falls", found, text)
 
@@ -219,7 +214,7 @@ def _table(
 
 
 def _sizes(tables: Tables) -> Section | None:
-    found = [f for f in tables.summary if f.size != OWN]
+    found = choosing.sizes(tables)
     if not found:
         return None
     text = ("Masks with so many samples along the longer side, asked of the field, or resized from its mask with 256 samples.",)
@@ -235,9 +230,7 @@ def _moved(tables: Tables) -> Section | None:
     found = [f for f in tables.summary if f.tested != f.dataset]
     if not found:
         return None
-    own = {
-        (f.dataset, f.key, f.shots, f.prompt, f.clicks): f for f in tables.summary if f.tested == f.dataset and f.size == OWN
-    }
+    own = {(f.dataset, f.key, f.shots, f.prompt, f.clicks): f for f in choosing.at_home(tables) if f.size == OWN}
     rows = []
     for f in found:
         home = own.get((f.dataset, f.key, f.shots, f.prompt, f.clicks))
@@ -258,7 +251,6 @@ def _moved(tables: Tables) -> Section | None:
 
 
 def _cost(tables: Tables) -> Section | None:
-    found = [f for f in tables.summary if _whole(f, tables) and _is_main(f, tables) and f.size == OWN and f.tested == f.dataset]
     text = (
         "Minutes of steps and validations; encoding of the training images comes before and is kept. Memory is the largest "
         "of a process, PyTorch and all else included. The last column is the processor time of the whole entry: encoding, "
@@ -289,7 +281,7 @@ def _cost(tables: Tables) -> Section | None:
             str(f.test_peak_mb),
             number_cell(f.cpu_minutes, 1),
         )
-        for f in found
+        for f in choosing.whole(tables)
     )
     return Section("Time and memory", text, head, rows, "cost.png")
 
@@ -302,20 +294,3 @@ def _published(_tables: Tables) -> Section:
     )
     head = ("method", "experiment", "part", "published Dice", "where it stands", "the same protocol")
     return Section("Published figures, and why they are not beside ours", text, head, tuple(published_lines()))
-
-
-def _whole(figure: Figure, tables: Tables) -> bool:
-    """Whether it learned from as many labels as its method did at most."""
-    shots = [f.shots for f in tables.summary if (f.dataset, f.key) == (figure.dataset, figure.key)]
-    return figure.shots == max(shots, key=lambda s: 10**9 if s == "all" else int(s))
-
-
-def _is_main(figure: Figure, tables: Tables) -> bool:
-    """Whether it is the prompt that its method's comparisons rest on, after one click."""
-    prompts: Iterator[str] = (f.prompt for f in tables.summary if _same(f, figure))
-    return figure.prompt == next(prompts) and figure.clicks <= 1
-
-
-def _same(one: Figure, other: Figure) -> bool:
-    """Whether both are of one entry of the plan."""
-    return (one.dataset, one.tested, one.key, one.shots) == (other.dataset, other.tested, other.key, other.shots)
