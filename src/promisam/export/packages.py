@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
-from promisam.core.errors import MissingExtra
+from promisam.core import extras
 
 
 def optional(module: str) -> Any:  # noqa: ANN401 - untyped packages
@@ -14,11 +13,9 @@ def optional(module: str) -> Any:  # noqa: ANN401 - untyped packages
     Raises:
         MissingExtra: when its package is not installed.
     """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise MissingExtra(
-            f"ONNX without the package {module.partition('.')[0]}",
-            expected="the extra onnx",
-            do="pip install 'promisam[onnx]', then try again.",
-        ) from error
+    return extras.optional(
+        module,
+        f"ONNX without the package {module.partition('.')[0]}",
+        expected="the extra onnx",
+        do="pip install 'promisam[onnx]', then try again.",
+    )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
-from promisam.core.errors import MissingExtra
+from promisam.core import extras
 
 
 def optional(module: str, package: str, engine: str) -> Any:  # noqa: ANN401 - untyped packages
@@ -14,11 +13,9 @@ def optional(module: str, package: str, engine: str) -> Any:  # noqa: ANN401 - u
     Raises:
         MissingExtra: when its package is not installed.
     """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise MissingExtra(
-            f"the registration engine {engine!r}, without the package {package}",
-            expected="the extra 'register', or the engine 'ffd' or 'demons'",
-            do="pip install 'promisam[register]'",
-        ) from error
+    return extras.optional(
+        module,
+        f"the registration engine {engine!r}, without the package {package}",
+        expected="the extra 'register', or the engine 'ffd' or 'demons'",
+        do="pip install 'promisam[register]'",
+    )
