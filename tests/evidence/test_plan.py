@@ -24,7 +24,7 @@ def labelled(folder, count):
 def some(name, ndim=2, train=20, shape=(64, 64)):
     names = tuple(f"{name}{i}" for i in range(train + 2))
     groups = {one: one for one in (*names, "t")}
-    return LabelledSet(name, Path(name), ndim, ("x",), names[:train], names[train:], ("t",), groups, "", (shape,) * 3)
+    return LabelledSet(name, Path(name), ndim, ("x",), names[:train], names[train:], ("t",), groups, (shape,) * 3)
 
 
 def test_a_folder_that_is_a_set_is_the_set(tmp_path):

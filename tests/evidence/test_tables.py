@@ -16,7 +16,7 @@ from promisam.evidence.answers import Answer, Cost
 from promisam.evidence.contestants import CONTESTANTS
 
 GROUPS = {f"c{i}": f"p{i // 2}" for i in range(6)}  # two cases of each of three patients
-SET = LabelledSet("heads", Path("x"), 2, ("head",), ("a", "b"), ("v",), tuple(GROUPS), GROUPS, "by hand", ((9, 9),))
+SET = LabelledSet("heads", Path("x"), 2, ("head",), ("a", "b"), ("v",), tuple(GROUPS), GROUPS, ((9, 9),))
 AGAIN = ("heads", "head")
 COST = Cost(1.5, 2.5, 900, 800, 40, 0.9, 2, 6, "promisam fit", "a machine, 1 thread", "2026-01-02", "0.1.0", "abc")
 SAM, CLICK, UNET, IPS = (

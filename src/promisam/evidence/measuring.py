@@ -251,7 +251,7 @@ def _work(work: Callable[..., Any], given: Sequence[Any], told: Connection, log:
         try:
             result = work(*given)
             told.send((result, Taken.here(), None))
-        except PromisamError as error:
+        except (PromisamError, OSError) as error:
             told.send((None, None, error))
         except Exception:
             traceback.print_exc()

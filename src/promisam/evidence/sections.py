@@ -73,9 +73,9 @@ def _what(tables: Tables) -> Section:
         *((FAST,) if any(f.profile == "fast" for f in first) else ()),
         f"Measured on {machines}; {when}; promisam {commits}.",
         "Every figure is from `summary.csv` and `comparisons.csv`, which `promisam report` wrote; the column `commands` holds "
-        "what makes a row again by hand. Each set was divided by patient or sequence (50:15:35, seed 0): learned from, chosen "
-        "by, tested on. Nothing was chosen on test cases. Intervals (95 %) are percentile bootstraps over patients or "
-        "sequences; deviations (±) are over draws of random prompts.",
+        "what makes a row again by hand. A set that brings its own parts keeps them, any other was divided by patient or "
+        "sequence (50:15:35, seed 0): learned from, chosen by, tested on. Nothing was chosen on test cases. Intervals (95 %) "
+        "are percentile bootstraps over patients or sequences; deviations (±) are over draws of random prompts.",
         FROM_TRUTH,
         *((FROM_SET,) if any(f.seen for f in first) else ()),
     )

@@ -30,7 +30,6 @@ class LabelledSet:
         val: to choose a checkpoint by.
         test: to report on; all cases of a set that is too small to learn from.
         groups: group by case; a case without one is its own.
-        split: how the parts were made, in words.
         shapes: of some training images, in array order.
     """
 
@@ -42,7 +41,6 @@ class LabelledSet:
     val: tuple[str, ...]
     test: tuple[str, ...]
     groups: dict[str, str]
-    split: str
     shapes: tuple[tuple[int, ...], ...] = ()
 
 
@@ -105,15 +103,15 @@ def _divided(name: str, path: Path, data: ExampleSet, cases: int | None) -> Labe
     names = tuple(example.name for example in data.examples)
     train: tuple[str, ...] = ()
     val: tuple[str, ...] = ()
-    test, how = names, "too few cases to learn from: all are test cases"
+    test = names
     if len(names) >= LEAST_CASES and len(set(groups.values())) > 2:
         split = split_cases(data.entries, RATIOS)
-        train, val, test, how = split.train, split.val, split.test, split.how
+        train, val, test = split.train, split.val, split.test
     train, test = _some(train, cases), _some(test, cases)
     val = _some(val, None if cases is None else max(1, cases // 3))
     loaded = {example.name: example for example in data.examples}
     shapes = tuple(loaded[one].load().image.grid.shape for one in (train or test)[:5])
-    return LabelledSet(name, path, len(shapes[0]), data.classes, train, val, test, groups, how, shapes)
+    return LabelledSet(name, path, len(shapes[0]), data.classes, train, val, test, groups, shapes)
 
 
 def _some(names: tuple[str, ...], most: int | None) -> tuple[str, ...]:
