@@ -66,6 +66,12 @@ def test_a_folder_becomes_a_report_that_goes_on_and_can_be_made_again(heads, tmp
     assert promisam(capsys, "report", heads, "-o", out, "--render-only").status == 0
     assert (out / "report.html").read_bytes() == page
 
+    (out / "report.html").unlink()
+    assert (
+        promisam(capsys, *words[:4], "--methods", "sam", *words[6:]).status == 0
+    )  # what else is in the folder stays in the page
+    assert (out / "report.html").read_bytes() == page
+
     fast = evidence.PROFILES["fast"]
     evidence.PROFILES["fast"] = replace(fast, steps=dict.fromkeys(fast.steps, 3))  # undone by the fixture
     refused = promisam(capsys, *words)
@@ -80,6 +86,8 @@ def test_a_folder_becomes_a_report_that_goes_on_and_can_be_made_again(heads, tmp
         (("--methods", "nnunet"), "nnunet"),
         (("--set", "absent"), "the set absent"),
         (("--render-only",), "summary.csv"),
+        (("--shots", "1,few"), "--shots"),
+        (("--shots", "0"), "--shots"),
         (("--threads", "0"), "--threads"),
     ],
 )

@@ -18,7 +18,7 @@ from promisam.evidence.contestants import CONTESTANTS
 GROUPS = {f"c{i}": f"p{i // 2}" for i in range(6)}  # two cases of each of three patients
 SET = LabelledSet("heads", Path("x"), 2, ("head",), ("a", "b"), ("v",), tuple(GROUPS), GROUPS, ((9, 9),))
 AGAIN = ("heads", "head")
-COST = Cost(1.5, 2.5, 900, 800, 40, 0.9, 2, 6, "promisam fit", "a machine, 1 thread", "2026-01-02", "0.1.0", "abc")
+COST = Cost(1.5, 2.5, 900, 800, 40, 0.9, 2, 6, "promisam fit", "a machine, 1 thread", 1.25, "2026-01-02", "0.1.0", "abc")
 SAM, CLICK, UNET, IPS = (
     next(c for c in CONTESTANTS if c.key == key and c.ndim == 2) for key in ("sam", "click", "unet", "ips")
 )
@@ -34,13 +34,13 @@ def entry(contestant, shots=None, tested=SET):
 
 
 def measured(contestant, dices, shots=None, **more):
-    return Measured(entry(contestant, shots), tuple(answer(f"c{i}", d, **more) for i, d in enumerate(dices)), COST)
+    return Measured(entry(contestant, shots).about, tuple(answer(f"c{i}", d, **more) for i, d in enumerate(dices)), COST)
 
 
 def test_draws_are_averaged_before_cases_and_their_spread_is_that_of_means():
     first = [answer(f"c{i}", d, prompt="points:16", draw=1) for i, d in enumerate([0.2, 0.4, 0.6, 0.8, 1.0, 0.0])]
     second = [answer(f"c{i}", d, prompt="points:16", draw=2) for i, d in enumerate([0.4, 0.6, 0.8, 1.0, 1.0, 0.2])]
-    (figure,) = tables_of([Measured(entry(IPS), (*first, *second), COST)]).summary
+    (figure,) = tables_of([Measured(entry(IPS).about, (*first, *second), COST)]).summary
     assert figure.dice == pytest.approx(np.mean([0.3, 0.5, 0.7, 0.9, 1.0, 0.1]))
     assert figure.dice_sd == pytest.approx(np.std([0.5, 4 / 6], ddof=1))
     assert figure.lowest == pytest.approx(0.1)
@@ -60,7 +60,7 @@ def test_intervals_resample_patients_and_not_cases():
 def test_clicks_and_sizes_are_lines_of_their_own():
     answers = [answer(f"c{i}", 0.1 * n, prompt="click", clicks=n) for i in range(6) for n in (1, 2)]
     answers += [answer("c0", 0.7, prompt="box", size=128, how=how) for how in ("field", "mask of 256, linear")]
-    found = tables_of([Measured(entry(CLICK, 0), tuple(answers), COST)]).summary
+    found = tables_of([Measured(entry(CLICK, 0).about, tuple(answers), COST)]).summary
     assert [(f.prompt, f.clicks, f.size, f.how) for f in found] == [
         ("click", 1, 0, "as it is"),
         ("click", 2, 0, "as it is"),
@@ -100,11 +100,18 @@ def test_few_labels_stand_beside_a_network_of_as_many():
     assert found == [("1", "1", 0.2), ("all", "all", 0.3)]
 
 
+def test_a_network_of_another_set_is_no_reference():
+    other = replace(SET, name="other")
+    there = Measured(Entry(UNET, other, other, 1).about, tuple(answer(f"c{i}", 0.1) for i in range(6)), COST)
+    found = tables_of([there, measured(UNET, [0.6] * 6), measured(IPS, [0.5] * 6, 1)]).comparisons
+    assert [(p.shots, p.other_shots, round(p.difference, 3)) for p in found] == [("1", "all", -0.1)]
+
+
 def test_a_set_that_is_only_tested_on_is_compared_with_what_learned_nothing_there():
     there = replace(SET, name="other", train=(), val=())
     answers = tuple(answer(f"c{i}", 0.8, prompt="box") for i in range(6))
-    plain = Measured(Entry(SAM, there, there, 0, asked=("box",)), answers, COST)
-    moved = Measured(entry(UNET, None, there), tuple(answer(f"c{i}", 0.3) for i in range(6)), COST)
+    plain = Measured(Entry(SAM, there, there, 0, asked=("box",)).about, answers, COST)
+    moved = Measured(entry(UNET, None, there).about, tuple(answer(f"c{i}", 0.3) for i in range(6)), COST)
     (pair,) = tables_of([plain, moved]).comparisons
     assert (pair.dataset, pair.difference) == ("heads → other", pytest.approx(-0.5))
 
@@ -131,6 +138,7 @@ def test_the_texts_mark_truth_and_say_where_and_when(tmp_path):
     assert "| heads | plain SAM (LiteMedSAM) | none | box† | 0.700 |" in text
     assert "| heads | U-Net | all (2) | none | 0.500 |" in text
     assert "a machine, 1 thread; 2026-01-02; promisam 0.1.0, commit abc" in text
+    assert "Load of the machine, this work included: 1.2 to 1.2" in text
     assert "promisam reproduce promise2d polyps" in text
     assert "Few labels" not in text  # nothing was measured
 
@@ -138,7 +146,7 @@ def test_the_texts_mark_truth_and_say_where_and_when(tmp_path):
 def test_the_page_needs_nothing_else_and_escapes_names(tmp_path):
     odd = replace(SET, name="<script>alert(1)</script>")
     cases = tuple(answer(f"c{i}", 0.5) for i in range(6))
-    render(tables_of([Measured(Entry(UNET, odd, odd, None, asked=("auto",)), cases, COST)]), tmp_path)
+    render(tables_of([Measured(Entry(UNET, odd, odd, None, asked=("auto",)).about, cases, COST)]), tmp_path)
     page = (tmp_path / "report.html").read_text()
     assert "<script" not in page
     assert "&lt;script&gt;" in page
@@ -152,7 +160,7 @@ def test_a_folder_without_tables_is_refused(tmp_path):
 
 
 def test_nothing_of_a_figure_is_invented_for_what_was_not_measured():
-    (figure,) = tables_of([Measured(entry(UNET), (answer("c0", 0.5),), replace(COST, best_validation=nan))]).summary
+    (figure,) = tables_of([Measured(entry(UNET).about, (answer("c0", 0.5),), replace(COST, best_validation=nan))]).summary
     assert isnan(figure.low)
     assert isnan(figure.best_validation)
 
@@ -162,7 +170,8 @@ def test_weights_that_have_seen_cases_of_the_set_are_marked(tmp_path):
     answers = tuple(answer(f"c{i}", 0.8, prompt="click", clicks=1) for i in range(6))
     boxes = tuple(answer(f"c{i}", 0.7, prompt="box") for i in range(6))
     told = [
-        Measured(Entry(one, known, known, 0, asked=one.asked), found, COST) for one, found in ((SAM, boxes), (CLICK, answers))
+        Measured(Entry(one, known, known, 0, asked=one.asked).about, found, COST)
+        for one, found in ((SAM, boxes), (CLICK, answers))
     ]
     render(tables_of(told), tmp_path)
     text = (tmp_path / "results.md").read_text()

@@ -10,6 +10,7 @@ import typer
 
 from promisam.cli.stopping import ending
 from promisam.cli.terminal import plain
+from promisam.core.errors import InvalidConfig
 
 if TYPE_CHECKING:
     from promisam.evidence import Measured, Profile
@@ -30,6 +31,10 @@ def report(
     methods: Annotated[
         str | None, typer.Option(metavar="A,B,...", help="Of sam, click, unet, ips, apm, imedsam, interactive, mpa, promise3d.")
     ] = None,
+    shots: Annotated[
+        str | None,
+        typer.Option(metavar="K,...", help="Numbers of labelled images that curves begin with; `all` for no curves."),
+    ] = None,
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")] = "auto",
     threads: Annotated[int, typer.Option(min=1, help="Of PyTorch, on a CPU.")] = 1,
     offline: Annotated[bool, typer.Option("--offline", help="Never touch the network.")] = False,
@@ -40,21 +45,22 @@ def report(
     """Compare every method with plain SAM and a U-Net on labelled data: tables, plots, a page, and what makes each row again.
 
     Writes report.html, results.md, summary.csv, comparisons.csv and plots/ after each row, so that what is there can be read
-    at any moment. What was measured before is not measured again. Rows whose prompts were made from the truth are marked.
+    at any moment. They tell of everything in OUT: sets and methods may be measured one after the other, or on several machines
+    at once. What was measured before is not measured again. Rows whose prompts were made from the truth are marked.
     """
-    from promisam.evidence import PROFILES, Machine, find_sets, kept, measure, plan, read_tables, render, tables_of
+    from promisam.evidence import PROFILES, Machine, find_sets, gathered, kept, measure, plan, read_tables, render, tables_of
 
     if render_only:
         _say(f"page: {render(read_tables(output), output)[0]}")
         return
-    wanted = _wanted(PROFILES[profile], methods)
+    wanted = _wanted(PROFILES[profile], methods, shots)
     found = find_sets(data, _sets(wanted, data, sets), wanted.cases)
     entries = plan(found, wanted)
     _say(f"{len(entries)} entries on {', '.join(one.name for one in found)}")
     measured = [kept(entry, output) for entry in entries]
 
     def written() -> None:
-        render(tables_of([one for one in measured if one is not None]), output)
+        render(tables_of(gathered(output)), output)
 
     if any(measured):
         written()
@@ -69,8 +75,17 @@ def report(
     _say(f"page: {output / 'report.html'}")
 
 
-def _wanted(profile: Profile, methods: str | None) -> Profile:
-    return profile if methods is None else replace(profile, methods=tuple(methods.split(",")), without=())
+def _wanted(profile: Profile, methods: str | None, shots: str | None) -> Profile:
+    if methods is not None:
+        profile = replace(profile, methods=tuple(methods.split(",")), without=())
+    return profile if shots is None else replace(profile, shots=_numbers(shots))
+
+
+def _numbers(shots: str) -> tuple[int, ...]:
+    words = [word for word in shots.split(",") if word != "all"]  # all of them are learned from in any case
+    if not all(word.isdecimal() and int(word) > 0 for word in words):
+        raise InvalidConfig(f"--shots {shots}", expected="numbers of images such as 1,5,10, or all", do="Check --shots.")
+    return tuple(sorted({int(word) for word in words}))
 
 
 def _sets(profile: Profile, data: Path, named: list[str] | None) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Evidence: what every method reaches on one's own labelled data, measured row by row, and the report of it."""
 
-from promisam.evidence.measuring import Machine, Measured, kept, measure
+from promisam.evidence.measuring import Machine, Measured, gathered, kept, measure
 from promisam.evidence.plan import PROFILES, Entry, Profile, plan
 from promisam.evidence.sets import LabelledSet, find_sets
 from promisam.evidence.tables import Tables, read_tables, tables_of
@@ -15,6 +15,7 @@ __all__ = [
     "Profile",
     "Tables",
     "find_sets",
+    "gathered",
     "kept",
     "measure",
     "plan",

@@ -56,6 +56,34 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class About:
+    """What was measured, as tables need it.
+
+    Attributes:
+        dataset: what was learned from.
+        tested: what was tested on.
+        key: of the method.
+        method: its title.
+        seen: whether the weights that it begins with were made from cases of the set that it is tested on.
+        shots: labelled images that were learned from, "all", or "0" for a method that learns nothing.
+        profile: that it is part of.
+    """
+
+    dataset: str
+    tested: str
+    key: str
+    method: str
+    seen: bool
+    shots: str
+    profile: str
+
+    @property
+    def title(self) -> str:
+        """Of the data: the set, or the two of them."""
+        return self.dataset if self.tested == self.dataset else f"{self.dataset} → {self.tested}"
+
+
+@dataclass(frozen=True)
 class Cost:
     """What a measurement took, on one machine.
 
@@ -70,6 +98,7 @@ class Cost:
         test_cases: that it was tested on.
         commands: that make the figures again by hand.
         machine: processor and threads.
+        load: average of the machine over the last five minutes, its own work included; NaN where the system does not say.
         date: of the measurement.
         version: of promisam.
         commit: of its source; empty where it is not known.
@@ -85,6 +114,7 @@ class Cost:
     test_cases: int
     commands: str
     machine: str
+    load: float
     date: str
     version: str
     commit: str
@@ -101,16 +131,24 @@ def as_csv(kind: type, rows: Iterable[Any]) -> str:
     return text.getvalue()
 
 
-def from_csv(kind: type[T], path: Path) -> list[T]:
+def from_csv(kind: type[T], path: Path, count: int | None = None) -> list[T]:
     """The values of a table that `as_csv` made.
+
+    Args:
+        kind: of the values.
+        path: of the table.
+        count: how many there must be, where that is known.
 
     Raises:
         UnreadableFile: when it is none.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            return list(_rows(kind, csv.DictReader(file, strict=True)))
-    except (OSError, ValueError, KeyError, csv.Error) as error:
+            found = list(_rows(kind, csv.DictReader(file, strict=True)))
+        if count not in (None, len(found)):
+            raise ValueError(f"{len(found)} rows")
+        return found
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise UnreadableFile(
             f"{path} ({error})", expected="a table that `promisam report` wrote", do="Remove it; it is measured again."
         ) from error

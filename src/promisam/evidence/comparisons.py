@@ -65,7 +65,7 @@ class Comparison:
 
 
 def compare(measured: Sequence[Measured]) -> tuple[Comparison, ...]:
-    """Every method with plain SAM and the U-Net, in the order of the plan, corrected for all of them together."""
+    """Every method with plain SAM and the U-Net, in their order, corrected for all of them together."""
     return _corrected([pair for one in measured for pair in _compared(one, measured)])
 
 
@@ -78,27 +78,27 @@ def _main(one: Measured) -> list[Answer]:
 
 def _compared(one: Measured, measured: Sequence[Measured]) -> Iterator[Comparison]:
     """With plain SAM and the U-Net of as many labels, on the same set; a reference is not compared with itself."""
-    entry = one.entry
+    about = one.about
     for other in measured:
-        beside = other.entry
-        same = beside.tested.name == entry.tested.name and (beside.shots == 0 or beside.data.name == entry.data.name)
-        if not same or beside.contestant.key not in REFERENCES or beside.contestant.key == entry.contestant.key:
+        beside = other.about
+        same = beside.tested == about.tested and (beside.shots == "0" or beside.dataset == about.dataset)
+        if not same or beside.key not in REFERENCES or beside.key == about.key:
             continue
-        if entry.contestant.key == SAM_BOXES or beside.shots not in (0, _reference_shots(one, measured)):
+        if about.key == SAM_BOXES or beside.shots not in ("0", _reference_shots(one, measured)):
             continue  # the U-Net against plain SAM is there once already
         found = _pair(one, other)
         if found is not None:
             yield found
 
 
-def _reference_shots(one: Measured, measured: Sequence[Measured]) -> int | None:
+def _reference_shots(one: Measured, measured: Sequence[Measured]) -> str:
     """Labels of the U-Net that a method stands beside: its own number where there is such a U-Net, else all."""
-    of_unet = {other.entry.shots for other in measured if other.entry.contestant.key == UNET}
-    return one.entry.shots if one.entry.shots in of_unet else None
+    of_unet = {other.about.shots for other in measured if other.about.key == UNET and other.about.title == one.about.title}
+    return one.about.shots if one.about.shots in of_unet else "all"
 
 
 def _pair(one: Measured, other: Measured) -> Comparison | None:
-    entry, beside = one.entry, other.entry
+    about, beside = one.about, other.about
     mine, theirs = _main(one), _main(other)
     our_means, their_means = case_means(mine), case_means(theirs)
     common = [key for key in our_means if key in their_means]
@@ -112,16 +112,16 @@ def _pair(one: Measured, other: Measured) -> Comparison | None:
     means = sums / counts
     p = float(wilcoxon(means).pvalue) if len(means) > 1 and np.any(means) else float("nan")
     return Comparison(
-        dataset=entry.data.name if entry.tested is entry.data else f"{entry.data.name} → {entry.tested.name}",
-        key=entry.contestant.key,
-        method=entry.contestant.title,
-        seen=entry.seen,
-        shots=entry.labels,
+        dataset=about.title,
+        key=about.key,
+        method=about.method,
+        seen=about.seen,
+        shots=about.shots,
         prompt=mine[0].prompt,
         from_truth=mine[0].from_truth,
-        other_key=beside.contestant.key,
-        other=beside.contestant.title,
-        other_shots=beside.labels,
+        other_key=beside.key,
+        other=beside.method,
+        other_shots=beside.shots,
         other_prompt=theirs[0].prompt,
         other_from_truth=theirs[0].from_truth,
         cases=len(common),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import platform
 import shlex
 import sys
@@ -16,7 +17,8 @@ from typing import Any
 
 from promisam import __version__
 from promisam.core.errors import InvalidConfig, PromisamError
-from promisam.evidence.answers import Answer, Cost, as_csv, from_csv
+from promisam.evidence.answers import About, Answer, Cost, as_csv, from_csv
+from promisam.evidence.contestants import CONTESTANTS
 from promisam.evidence.learning import NOTHING, Learned
 from promisam.evidence.plan import Entry
 from promisam.evidence.sets import folder_name
@@ -24,16 +26,17 @@ from promisam.io import atomic_text
 from promisam.runs.record import commit
 from promisam.store import Device, Source
 
-ANSWERS, COST, FINGERPRINT = "answers.csv", "cost.csv", "fingerprint.txt"
+ENTRIES = "entries"
+ABOUT, ANSWERS, COST, FINGERPRINT = "about.csv", "answers.csv", "cost.csv", "fingerprint.txt"
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """An entry and what came of it."""
+    """What was measured, and what came of it."""
 
-    entry: Entry
+    about: About
     answers: tuple[Answer, ...]
     cost: Cost
 
@@ -95,7 +98,7 @@ def kept(entry: Entry, out: Path) -> Measured | None:
         InvalidConfig: where an entry of that name was measured with other settings.
         UnreadableFile: for damaged tables.
     """
-    place = out / "entries" / entry.name
+    place = out / ENTRIES / entry.name
     if not (place / FINGERPRINT).is_file():
         return None
     if (place / FINGERPRINT).read_text().strip() != entry.fingerprint:
@@ -104,7 +107,31 @@ def kept(entry: Entry, out: Path) -> Measured | None:
             expected="those of now",
             do=f"Name another folder, or remove {place} and {out / 'runs' / entry.run}*.",
         )
-    return Measured(entry, tuple(from_csv(Answer, place / ANSWERS)), from_csv(Cost, place / COST)[0])
+    return _read(place)
+
+
+def gathered(out: Path) -> tuple[Measured, ...]:
+    """All that is in a report's folder, whoever measured it: by set, method and number of labels.
+
+    Raises:
+        UnreadableFile: for damaged tables.
+    """
+    found = [_read(path.parent) for path in (out / ENTRIES).glob(f"*/{FINGERPRINT}")]
+    return tuple(sorted(found, key=lambda one: _place(one.about)))
+
+
+def _read(place: Path) -> Measured:
+    (about,), (cost,) = from_csv(About, place / ABOUT, 1), from_csv(Cost, place / COST, 1)
+    return Measured(about, tuple(from_csv(Answer, place / ANSWERS)), cost)
+
+
+def _place(about: About) -> tuple[Any, ...]:
+    method = _TITLES.index(about.method) if about.method in _TITLES else len(_TITLES)
+    shots = float("inf") if about.shots == "all" else int(about.shots)
+    return about.dataset, method, shots, about.tested != about.dataset, about.tested
+
+
+_TITLES = [one.title for one in CONTESTANTS]
 
 
 def measure(entry: Entry, out: Path, machine: Machine, say: Say) -> Measured:
@@ -124,11 +151,12 @@ def measure(entry: Entry, out: Path, machine: Machine, say: Say) -> Measured:
     found, taken = _apart(_ask, entry, out, machine)
     answers = tuple(found)
     cost = _cost(entry, learned, taken, machine)
-    place = out / "entries" / entry.name
+    place = out / ENTRIES / entry.name
+    atomic_text(place / ABOUT, as_csv(About, [entry.about]))
     atomic_text(place / ANSWERS, as_csv(Answer, answers))
     atomic_text(place / COST, as_csv(Cost, [cost]))
     atomic_text(place / FINGERPRINT, entry.fingerprint + "\n")  # last: with it, the entry is complete
-    return Measured(entry, answers, cost)
+    return Measured(entry.about, answers, cost)
 
 
 def _learned(entry: Entry, out: Path, machine: Machine, say: Say) -> Learned:
@@ -157,6 +185,7 @@ def _cost(entry: Entry, learned: Learned, taken: Taken, machine: Machine) -> Cos
         test_cases=len(entry.tested.test),
         commands=commands(entry),
         machine=str(machine),
+        load=_load(),
         date=datetime.now(UTC).date().isoformat(),
         version=__version__,
         commit=commit() or "",
@@ -189,6 +218,13 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
     named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return named[0] if named and named[0] != "unknown" else platform.machine()
+
+
+def _load() -> float:
+    try:
+        return round(os.getloadavg()[1], 1)
+    except (AttributeError, OSError):
+        return float("nan")
 
 
 def _learn(entry: Entry, out: Path, machine: Machine) -> Learned:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from promisam.core.errors import InvalidConfig
+from promisam.evidence.answers import About
 from promisam.evidence.contestants import CONTESTANTS, Contestant, fitted_to
 from promisam.evidence.sets import LabelledSet, folder_name
 
@@ -114,9 +115,10 @@ class Entry:
         return "all" if self.shots is None else str(self.shots)
 
     @property
-    def seen(self) -> bool:
-        """Whether the weights that it begins with were made from cases of the set that it is tested on."""
-        return self.tested.name in self.contestant.seen
+    def about(self) -> About:
+        """What tables say of it."""
+        one, seen = self.contestant, self.tested.name in self.contestant.seen
+        return About(self.data.name, self.tested.name, one.key, one.title, seen, self.labels, self.profile)
 
     @property
     def run(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 from promisam.evidence import choosing
 from promisam.evidence.answers import OWN
@@ -68,10 +69,12 @@ def _what(tables: Tables) -> Section:
     machines = "; ".join(dict.fromkeys(f.machine for f in first))
     dates = sorted({f.date for f in first})
     when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+    loads = sorted(f.load for f in first if isfinite(f.load))
+    beside = f" Load of the machine, this work included: {loads[0]:.1f} to {loads[-1]:.1f}." if loads else ""
     commits = "; ".join(dict.fromkeys(f"{f.version}, commit {f.commit or 'unknown'}" for f in first))
     text = (
         *((FAST,) if any(f.profile == "fast" for f in first) else ()),
-        f"Measured on {machines}; {when}; promisam {commits}.",
+        f"Measured on {machines}; {when}; promisam {commits}.{beside}",
         "Every figure is from `summary.csv` and `comparisons.csv`, which `promisam report` wrote; the column `commands` holds "
         "what makes a row again by hand. A set that brings its own parts keeps them, any other was divided by patient or "
         "sequence (50:15:35, seed 0): learned from, chosen by, tested on. Nothing was chosen on test cases. Intervals (95 %) "

@@ -24,12 +24,12 @@ class Figure:
     """One line of the summary: a method, asked in one way, over the test cases of a set.
 
     Attributes:
-        dataset: what was learned from.
-        tested: what was tested on.
-        key: of the method.
-        method: its title.
-        seen: whether the weights that it begins with were made from cases of the set.
-        shots: labelled images that were learned from, "all", or "0" for a method that learns nothing.
+        dataset: as in `About`.
+        tested: as in `About`.
+        key: as in `About`.
+        method: as in `About`.
+        seen: as in `About`.
+        shots: as in `About`.
         train_cases: that it learned from.
         prompt: how it was asked.
         from_truth: whether the prompts were made from the truth.
@@ -54,8 +54,9 @@ class Figure:
         test_peak_mb: as in `Cost`.
         steps: of training.
         best_validation: Dice that the checkpoint was chosen by.
-        profile: that it is part of.
+        profile: as in `About`.
         machine: that measured it.
+        load: as in `Cost`.
         date: of it.
         version: of promisam.
         commit: of its source.
@@ -94,6 +95,7 @@ class Figure:
     best_validation: float
     profile: str
     machine: str
+    load: float
     date: str
     version: str
     commit: str
@@ -127,7 +129,7 @@ def read_tables(folder: Path) -> Tables:
 
 
 def tables_of(measured: Sequence[Measured]) -> Tables:
-    """The figures of what was measured, in the order of the plan."""
+    """The figures of what was measured, in its order."""
     summary = tuple(figure for one in measured for figure in _figures(one))
     return Tables(summary, compare(measured))
 
@@ -140,7 +142,7 @@ def _figures(one: Measured) -> Iterator[Figure]:
 
 
 def _figure(one: Measured, answers: list[Answer]) -> Figure:
-    first, entry, cost = answers[0], one.entry, one.cost
+    first, about, cost = answers[0], one.about, one.cost
     means = case_means(answers)
     spread = describe((group, value) for (_, group, _), value in means.items())
     draws: dict[int, list[float]] = {}
@@ -149,12 +151,12 @@ def _figure(one: Measured, answers: list[Answer]) -> Figure:
     of_draws = [float(np.mean(values)) for values in draws.values()]
     nan = float("nan")
     return Figure(
-        dataset=entry.data.name,
-        tested=entry.tested.name,
-        key=entry.contestant.key,
-        method=entry.contestant.title,
-        seen=entry.seen,
-        shots=entry.labels,
+        dataset=about.dataset,
+        tested=about.tested,
+        key=about.key,
+        method=about.method,
+        seen=about.seen,
+        shots=about.shots,
         train_cases=cost.train_cases,
         prompt=first.prompt,
         from_truth=first.from_truth,
@@ -179,8 +181,9 @@ def _figure(one: Measured, answers: list[Answer]) -> Figure:
         test_peak_mb=cost.test_peak_mb,
         steps=cost.steps,
         best_validation=cost.best_validation,
-        profile=entry.profile,
+        profile=about.profile,
         machine=cost.machine,
+        load=cost.load,
         date=cost.date,
         version=cost.version,
         commit=cost.commit,
