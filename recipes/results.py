@@ -1,4 +1,4 @@
-"""docs/results.md and docs/results/ from the folder that `promisam report` wrote; nothing is measured.
+"""docs/results.md, docs/results/ and the tables of the methods' pages from what `promisam report` wrote; nothing is measured.
 
 promisam report DATA -o OUT --profile full
 python recipes/results.py OUT
@@ -7,22 +7,65 @@ python recipes/results.py OUT
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
-from promisam.evidence import read_tables, render
-from promisam.evidence.sections import sections
-from promisam.evidence.writing import PICTURES, markdown
+from promisam.evidence import Tables, choosing, read_tables, render
+from promisam.evidence.cells import MARK, interval_cell, labels_cell, method_cell, number_cell, prompt_cell, spread_cell
+from promisam.evidence.contestants import CONTESTANTS, SAM_BOXES, UNET
+from promisam.evidence.sections import FAST, sections
+from promisam.evidence.tables import Figure
+from promisam.evidence.writing import PICTURES, markdown, table
 from promisam.io import atomic_text
 
 DOCS = Path(__file__).parents[1] / "docs"
 RESULTS = "results"
+BLOCK = re.compile(r"(<!-- from the report -->\n).*?(<!-- to here -->)", re.DOTALL)
 
 
 def page(folder: Path) -> str:
     """The text of docs/results.md, of the tables and pictures in docs/results/."""
     pictures = {one.name for one in (folder / PICTURES).glob("*.png")}
     return markdown(sections(read_tables(folder)), pictures, f"{RESULTS}/{PICTURES}")
+
+
+def pages() -> Iterator[Path]:
+    """The methods' own, where such a table stands."""
+    return (path for path in sorted((DOCS / "methods").glob("*.md")) if BLOCK.search(path.read_text()))
+
+
+def with_table(path: Path, tables: Tables) -> str:
+    """The text of a method's page, with its figures of now beside those of plain SAM and the U-Net."""
+    titles = {one.title for one in CONTESTANTS if one.method == path.stem}
+    own = [f for f in choosing.main(tables) if f.method in titles]
+    text = "\n".join(_told(own, choosing.whole(tables))) if own else "Nothing was measured yet."
+    return BLOCK.sub(lambda found: f"{found[1]}{text}\n\n{found[2]}", path.read_text())
+
+
+def _told(own: list[Figure], whole: list[Figure]) -> Iterator[str]:
+    if any(f.profile == "fast" for f in own):
+        yield f"{FAST}\n"
+    yield f"{MARK} prompted from the true mask. From [summary.csv](../results/summary.csv); tests, costs, and how it was made:"
+    yield "[What every method reaches](../results.md).\n"
+    others = [(key, {f.dataset: f for f in whole if f.key == key}) for key in (SAM_BOXES, UNET)]
+    shown = [(key, of) for key, of in others if not all(f.key == key for f in own)]
+    titles = {SAM_BOXES: f"plain SAM, box{MARK}", UNET: "U-Net, all labels"}
+    head = ("set", "method", "labels", "prompt", "Dice", "95 %", *(titles[key] for key, _ in shown))
+    rows = [
+        (
+            f.dataset,
+            method_cell(f),
+            labels_cell(f),
+            prompt_cell(f),
+            spread_cell(f),
+            interval_cell(f.low, f.high),
+            *(number_cell(of[f.dataset].dice) if f.dataset in of else "" for _, of in shown),
+        )
+        for f in own
+    ]
+    yield table(head, rows)
 
 
 def main() -> None:
@@ -34,6 +77,8 @@ def main() -> None:
     for text in made:  # the page of the documentation takes their place
         text.unlink()
     print(atomic_text(DOCS / f"{RESULTS}.md", page(DOCS / RESULTS)))
+    for path in pages():
+        print(atomic_text(path, with_table(path, read_tables(DOCS / RESULTS))))
 
 
 if __name__ == "__main__":

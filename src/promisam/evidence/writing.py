@@ -58,10 +58,14 @@ def markdown(found: Sequence[Section], pictures: set[str], place: str = PICTURES
         if one.plot in pictures:
             lines += [f"![{one.title}]({place}/{one.plot})", ""]
         if one.head:
-            lines += ["| " + " | ".join(one.head) + " |", "|" + "---|" * len(one.head)]
-            lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in one.rows]
-            lines.append("")
+            lines += [table(one.head, one.rows), ""]
     return "\n".join(lines)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join([*lines, *("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)])
 
 
 def page(found: Sequence[Section], pictures: Mapping[str, bytes]) -> str:
