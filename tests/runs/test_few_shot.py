@@ -162,6 +162,7 @@ def test_refusals(capsys, place, more, said):
         (["--images", "many"], "--images for unet, which is no few-shot method"),
         (["--support", "few"], "--support for unet"),
         ([], "Missing argument 'DATASET'"),
+        (["--weights", "sam_vit_b", "--side", "256"], "--weights and --side for unet, which stands on no SAM"),
     ],
 )
 def test_methods_that_are_trained_take_a_data_set_only(capsys, place, given, said):

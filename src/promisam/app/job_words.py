@@ -13,7 +13,7 @@ from promisam.core.errors import UnsupportedFile
 from promisam.io import atomic_text
 from promisam.methods import METHODS
 from promisam.session import Project
-from promisam.store import find_method, is_few_shot, is_trainable
+from promisam.store import find_method, is_few_shot, is_trainable, uses_sam
 
 VALIDATIONS = 6  # over a training: enough for a curve and a choice, each costs an answer to every held-out image
 HELD_OUT = (80, 20)  # per cent to learn from and to validate with; what is to be tested is what a person corrects next
@@ -130,7 +130,8 @@ def learn_words(project: Project, method: str, images: int, table: Path, run: Pa
     numbers = [f"epochs={epochs}", f"batch={batch}", f"validate_every={max(1, epochs // VALIDATIONS)}"]
     settings = [f"--set={option}" for option in (*lesson.options, *numbers)]
     split = f"--split={HELD_OUT[0]},{HELD_OUT[1]}"
-    return ["fit", *settings, split, f"--keep={kept}", *source.words(sam=True), "-o", str(run), "--", method, str(table)]
+    chosen = source.words(sam=uses_sam(find_method(method)[0]))
+    return ["fit", *settings, split, f"--keep={kept}", *chosen, "-o", str(run), "--", method, str(table)]
 
 
 def remember_words(method: str, table: Path, others: Path | None, run: Path, source: Options) -> list[str]:

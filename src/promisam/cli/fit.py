@@ -6,7 +6,7 @@ import json
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -17,6 +17,8 @@ from promisam.cli.stopping import stopping
 from promisam.core.errors import InvalidConfig
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from promisam.runs.fit import Request
     from promisam.training.events import Stopped
 
@@ -64,10 +66,12 @@ def fit(
     from promisam.runs import few_shot, fit
     from promisam.store import Source, find_method, is_few_shot
 
+    kind = find_method(method)[0]
+    _check_sam(kind, method, {"--weights": weights, "--like": like, "--side": side})
     options = settings(config, option or [])
     source = Source(weights, device, like, side, offline=offline)
     labels, typed = tuple(label or ()), tuple(sys.argv)
-    if is_few_shot(find_method(method)[0]):
+    if is_few_shot(kind):
         _check_few_shot(method, dataset, support, keep)
         data, others = _given(dataset or support), tuple(images or ())
         asked = few_shot.Request(method, data, out, others, labels, group_by, split, options, source, resume, typed)
@@ -85,6 +89,17 @@ def _given(dataset: Path | None) -> Path:
     if dataset is None:
         raise typer.BadParameter("Missing argument 'DATASET'.")
     return dataset
+
+
+def _check_sam(kind: Any, method: str, given: Mapping[str, object]) -> None:  # noqa: ANN401 - a class that keeps a protocol
+    """Refuse what chooses a SAM, for a method that stands on none."""
+    from promisam.store import uses_sam
+
+    named = [name for name, value in given.items() if value is not None]
+    if named and not uses_sam(kind):
+        raise InvalidConfig(
+            f"{' and '.join(named)} for {method}, which stands on no SAM", expected=f"no {named[0]}", do="Leave it out."
+        )
 
 
 def _check_few_shot(method: str, dataset: Path | None, support: Path | None, keep: Path | None) -> None:

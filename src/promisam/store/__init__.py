@@ -1,7 +1,7 @@
 """Methods, ready to use or to be trained, from names, files and run folders."""
 
 from promisam.store.backbone import Device, Source, choose_device, load_sam
-from promisam.store.kinds import check_names, check_options, find_method, is_few_shot, is_trainable
+from promisam.store.kinds import check_names, check_options, find_method, is_few_shot, is_trainable, uses_sam
 from promisam.store.loading import for_axes, load
 from promisam.store.released import import_released
 from promisam.store.trained import checkpoint_of, create, open_trained
@@ -22,4 +22,5 @@ __all__ = [
     "load",
     "load_sam",
     "open_trained",
+    "uses_sam",
 ]
