@@ -700,13 +700,13 @@ class TestLearning:
         assert [s.loss for s in mixed] != [s.loss for s in plain]
 
     def test_interrupted_and_continued_is_uninterrupted(self, kind, tmp_path):
-        whole = self.course(kind, tmp_path / "whole", epochs=4)
+        whole = self.course(kind, tmp_path / "whole", epochs=3)
         list(train(whole))
-        first = self.course(kind, tmp_path / "parts", epochs=4)
+        first = self.course(kind, tmp_path / "parts", epochs=3)
         for event in train(first):
             if isinstance(event, Step) and event.number == 2:
                 break
-        second = self.course(kind, tmp_path / "parts", epochs=4)
+        second = self.course(kind, tmp_path / "parts", epochs=3)
         list(train(second, resume=True))
         assert fingerprint(second.method.network) == fingerprint(whole.method.network)
         read_into(tmp_path / "parts" / MODEL, first.method.network)

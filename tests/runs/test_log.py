@@ -75,17 +75,24 @@ def test_event_files_hold_the_same(tmp_path):
     assert [v[0] for v in found["validation/dice"]] == [0, 2, 4, 6]
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A training that was not interrupted."""
+    folder = tmp_path_factory.mktemp("uninterrupted") / "whole"
+    logged(folder, epochs=2, preview_every=2)
+    return folder
+
+
 @pytest.mark.parametrize(("upto", "since"), [(4, (2, 2)), (5, (3, 2)), (3, (2, 0))])
-def test_going_on_leaves_the_logs_of_a_training_that_was_not_interrupted(tmp_path, upto, since):
+def test_going_on_leaves_the_logs_of_a_training_that_was_not_interrupted(tmp_path, whole, upto, since):
     """Left after a validation; after a step that asks for none; after a step whose validation is made up for."""
-    logged(tmp_path / "whole", epochs=2, preview_every=2)
     logged(tmp_path / "part", epochs=2, preview_every=2, upto=upto)
     logged(tmp_path / "part", epochs=2, preview_every=2, resume=True, since=since)
     for name in ("metrics.csv", "validation.csv"):
-        whole, part = ([{**r, "seconds": ""} for r in table(tmp_path / run / name)] for run in ("whole", "part"))
-        assert part == whole
-    assert scalars(tmp_path / "part" / "tensorboard") == scalars(tmp_path / "whole" / "tensorboard")
-    previews = [sorted(p.name for p in (tmp_path / run / "previews").iterdir()) for run in ("whole", "part")]
+        of_whole, of_part = ([{**r, "seconds": ""} for r in table(run / name)] for run in (whole, tmp_path / "part"))
+        assert of_part == of_whole
+    assert scalars(tmp_path / "part" / "tensorboard") == scalars(whole / "tensorboard")
+    previews = [sorted(p.name for p in (run / "previews").iterdir()) for run in (whole, tmp_path / "part")]
     assert previews[0] == previews[1]
 
 
