@@ -1,7 +1,7 @@
 # promisam in a container: commands on files of a folder that is mounted at /data, weights in a volume that stays.
 #
 #   docker build -t promisam .                                                               # CPU
-#   docker build -t promisam:cuda --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu128 .   # NVIDIA GPUs
+#   docker build -t promisam:cuda --build-arg TORCH_INDEX=https://pypi.org/simple .   # NVIDIA GPUs: the usual build
 #   docker run --rm -v "$PWD:/data" -v promisam-cache:/cache --user "$(id -u):$(id -g)" promisam segment scan.nii.gz --box ...
 #   docker run --rm --gpus all ... promisam:cuda ... --device cuda
 #
