@@ -8,6 +8,8 @@ from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from promisam.evidence import choosing
+from promisam.evidence.cells import MARK
+from promisam.evidence.contestants import CONTESTANTS
 from promisam.evidence.tables import Figure, Tables
 
 if TYPE_CHECKING:
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7A7A7A")
 _MARKERS = "osD^vPX*"
 _ASKED = {"auto": "no prompt", "click": "1 click"}
+_KEYS = {key: place for place, key in enumerate(dict.fromkeys(one.key for one in CONTESTANTS))}
+_FROM_TRUTH = {"linestyle": "--", "markerfacecolor": "white"}
 _DPI = 110
+_MOST_TICKS = 8
 
 
 def plots(tables: Tables, wanted: Sequence[str]) -> dict[str, bytes]:
@@ -87,6 +92,15 @@ def _methods(tables: Tables) -> Canvas | None:
     return canvas
 
 
+def _ticks(values: Sequence[float]) -> list[float]:
+    """The values where they are few, as numbers that were chosen are; else one, two and five of each power of ten between."""
+    own = sorted(set(values))
+    if len(own) <= _MOST_TICKS and all(value == round(value) for value in own):
+        return own
+    round_ones = [digit * 10.0**power for power in range(-2, 5) for digit in (1, 2, 5)]
+    return [value for value in round_ones if own[0] / 2 < value < own[-1] * 2]
+
+
 def _curves(
     found: Sequence[Figure],
     at: Callable[[Figure], float],
@@ -103,21 +117,24 @@ def _curves(
     line: Callable[[Figure], str] = (lambda f: f"{f.method}, {f.how}") if by_answer else (lambda f: f.method)
     names = list(dict.fromkeys(line(f) for f in found))
     for name, axis in zip(sets, axes, strict=False):
-        for number, method in enumerate(names):
+        for place, method in enumerate(names):
             rows = sorted((f for f in found if f.dataset == name and line(f) == method), key=at)
             if rows:
+                number = place if by_answer else _KEYS.get(rows[0].key, len(_KEYS))  # a method looks the same in all pictures
                 style: dict[str, Any] = {
                     "color": _COLOURS[number % len(_COLOURS)],
                     "marker": _MARKERS[number % len(_MARKERS)],
                     "markersize": 5,
+                    **(_FROM_TRUTH if rows[0].from_truth else {}),
                 }
-                axis.plot([at(f) for f in rows], [f.dice for f in rows], label=method, **style)
+                told_as = f"{method} {MARK}" if rows[0].from_truth else method
+                axis.plot([at(f) for f in rows], [f.dice for f in rows], label=told_as, **style)
                 axis.fill_between(
                     [at(f) for f in rows], [f.low for f in rows], [f.high for f in rows], color=style["color"], alpha=0.12
                 )
         if logarithmic:
             axis.set_xscale("log")
-        ticks = sorted({at(f) for f in found if f.dataset == name})
+        ticks = _ticks([at(f) for f in found if f.dataset == name])
         axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks], minor=False)
         axis.minorticks_off()
         axis.set_title(name, fontsize=10)
@@ -125,5 +142,8 @@ def _curves(
         axis.set_ylabel("Dice")
         axis.grid(color="#dddddd")
     handles = {text: handle for axis in axes for handle, text in zip(*axis.get_legend_handles_labels(), strict=True)}
-    canvas.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, fontsize=8)
+    told = f"{MARK} hollow, dashed: prompted from the truth" if any(f.from_truth for f in found) else None
+    canvas.legend(
+        handles.values(), handles.keys(), loc="outside lower center", ncols=3, fontsize=8, title=told, title_fontsize=8
+    )
     return canvas
