@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def labelled(folder, count):
 def some(name, ndim=2, train=20, shape=(64, 64)):
     names = tuple(f"{name}{i}" for i in range(train + 2))
     groups = {one: one for one in (*names, "t")}
-    return LabelledSet(name, Path(name), ndim, ("x",), names[:train], names[train:], ("t",), groups, (shape,) * 3)
+    return LabelledSet(name, Path(name), ndim, ("x",), names[:train], names[train:], ("t",), groups, shapes=(shape,) * 3)
 
 
 def test_a_folder_that_is_a_set_is_the_set(tmp_path):
@@ -80,8 +81,9 @@ def test_epochs_make_the_profile_s_steps_with_any_number_of_labels():
     assert [e.shots for e in entries] == [1, 5, 10, None]
     for entry in entries:
         count = 40 if entry.shots is None else entry.shots
-        steps = entry.options["epochs"] * -(-count // entry.options["batch"])
+        steps = math.ceil(entry.options["epochs"] * count / entry.options["batch"])  # as the training counts them
         assert steps == pytest.approx(500, rel=0.03)
+        assert entry.options.get("choose") == (None if entry.shots is None else "last")
     assert [e.options["validate_every"] == e.options["epochs"] for e in entries] == [True, True, True, False]
 
 
@@ -130,3 +132,31 @@ def test_fingerprints_follow_what_figures_depend_on():
     assert moved.fingerprint == entry.fingerprint
     assert replace(entry, options={**entry.options, "width": 8}).fingerprint != entry.fingerprint
     assert replace(entry, tested=replace(entry.tested, test=("u",))).fingerprint != entry.fingerprint
+    changed = replace(entry, data=replace(entry.data, content={"a0": "other labels"}))
+    assert changed.fingerprint != entry.fingerprint
+    assert changed.lesson != entry.lesson
+    asked = replace(entry, asked=("box",))
+    assert asked.lesson == entry.lesson
+    assert asked.fingerprint != entry.fingerprint
+
+
+def test_a_set_without_test_cases_is_refused_and_torn_patients_are_told(tmp_path):
+    folder = labelled(tmp_path / "mine", 12)
+    rows = [f"images/c{i:02}.png,masks/c{i:02}.png,p{i % 3},{'train' if i < 8 else 'val'}" for i in range(12)]
+    table = folder / "index.csv"
+    table.write_text("\n".join(["image,mask,group,split", *rows]) + "\n")
+    with pytest.raises(InvalidConfig, match="test case"):
+        find_sets(tmp_path, ("mine",))
+    rows = [f"images/c{i:02}.png,masks/c{i:02}.png,p{i % 3},{('train', 'val', 'test')[i // 4]}" for i in range(12)]
+    table.write_text("\n".join(["image,mask,group,split", *rows]) + "\n")
+    (found,) = find_sets(tmp_path, ("mine",))
+    assert "more than one part" in found.warnings[0]
+
+
+def test_what_is_left_out_is_told(tmp_path):
+    labelled(tmp_path / "b", 4)
+    (tmp_path / "notes").mkdir()
+    told = []
+    find_sets(tmp_path, (), say=told.append)
+    assert len(told) == 1
+    assert "notes" in told[0]

@@ -16,7 +16,7 @@ from promisam.evidence.answers import Answer, Cost
 from promisam.evidence.contestants import CONTESTANTS
 
 GROUPS = {f"c{i}": f"p{i // 2}" for i in range(6)}  # two cases of each of three patients
-SET = LabelledSet("heads", Path("x"), 2, ("head",), ("a", "b"), ("v",), tuple(GROUPS), GROUPS, ((9, 9),))
+SET = LabelledSet("heads", Path("x"), 2, ("head",), ("a", "b"), ("v",), tuple(GROUPS), GROUPS, shapes=((9, 9),))
 AGAIN = ("heads", "head")
 COST = Cost(1.5, 2.5, 900, 800, 40, 0.9, 2, 6, "promisam fit", "a machine, 1 thread", 1.25, "2026-01-02", "0.1.0", "abc")
 SAM, CLICK, UNET, IPS = (
@@ -24,9 +24,9 @@ SAM, CLICK, UNET, IPS = (
 )
 
 
-def answer(case, dice, *, prompt="auto", draw=1, clicks=0, size=0, how="as it is"):
+def answer(case, dice, *, prompt="auto", draw=1, clicks=0, size=0, how="as it is", group=""):
     truth = prompt != "auto"
-    return Answer(prompt, truth, draw, clicks, size, how, case, GROUPS[case], "head", dice, 0.5, inf, 0.25, 1.5)
+    return Answer(prompt, truth, draw, clicks, size, how, case, group or GROUPS[case], "head", dice, 0.5, inf, 0.25, 1.5)
 
 
 def entry(contestant, shots=None, tested=SET):
@@ -69,7 +69,7 @@ def test_clicks_and_sizes_are_lines_of_their_own():
     ]
 
 
-def test_comparisons_pair_cases_and_test_patients():
+def test_comparisons_pair_cases_and_resample_patients():
     ours, theirs = [0.9, 0.8, 0.7, 0.9, 0.6, 0.9], [0.5, 0.8, 0.6, 0.7, 0.7, 0.6]
     tables = tables_of([measured(SAM, theirs, 0, prompt="box"), measured(UNET, ours)])
     (pair,) = tables.comparisons
@@ -77,15 +77,29 @@ def test_comparisons_pair_cases_and_test_patients():
     assert pair.difference == pytest.approx(np.mean(np.subtract(ours, theirs)))
     assert pair.low == pytest.approx(by_patient.min())
     assert pair.high == pytest.approx(by_patient.max())
-    assert pair.p == pytest.approx(wilcoxon(by_patient).pvalue)
+    assert isnan(pair.p)  # of three patients no test can say anything
     assert (pair.method, pair.from_truth, pair.other, pair.other_from_truth) == (UNET.title, False, SAM.title, True)
     assert (pair.cases, pair.groups) == (6, 3)
 
 
+def patients(contestant, values, shots=None, *, each=2, **more):
+    """Two cases of each of so many patients as there are values."""
+    found = tuple(answer("c0", v + 0.01 * k, group=f"p{i}", **more) for i, v in enumerate(values) for k in range(each))
+    told = tuple(replace(a, case=f"x{number}") for number, a in enumerate(found))
+    return Measured(entry(contestant, shots).about, told, COST)
+
+
+def test_patients_are_tested_and_not_cases():
+    ours, theirs = [0.9, 0.8, 0.7, 0.9, 0.65, 0.9, 0.3], [0.5, 0.75, 0.6, 0.7, 0.7, 0.6, 0.6]
+    (pair,) = tables_of([patients(SAM, theirs, 0, prompt="box"), patients(UNET, ours)]).comparisons
+    assert (pair.cases, pair.groups) == (14, 7)
+    assert pair.p == pytest.approx(wilcoxon(np.subtract(ours, theirs)).pvalue)
+
+
 def test_equal_answers_have_no_p_and_holm_goes_over_the_others():
     same = [0.5] * 6
-    better = [0.6, 0.7, 0.8, 0.6, 0.7, 0.8]
-    tables = tables_of([measured(SAM, same, 0, prompt="box"), measured(UNET, same), measured(IPS, better, prompt="points:16")])
+    better = [0.6, 0.71, 0.82, 0.63, 0.74, 0.85]
+    tables = tables_of([patients(SAM, same, 0, prompt="box"), patients(UNET, same), patients(IPS, better, prompt="points:16")])
     unet, *ips = tables.comparisons
     assert unet.key == "unet"
     assert isnan(unet.p)

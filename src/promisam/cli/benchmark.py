@@ -79,6 +79,7 @@ def benchmark(
     from promisam.evaluation import DEFAULT_TOLERANCE, Protocol, check_benchmark_output
     from promisam.evaluation import benchmark as measure
     from promisam.evaluation.benchmark_record import benchmark_record, write_benchmark
+    from promisam.evaluation.stopwatch import settled
 
     check_benchmark_output(output, overwrite)
     protocols = [Protocol.parse(text, clicks, jitter) for text in dict.fromkeys(prompt or ())]
@@ -98,7 +99,7 @@ def benchmark(
             draws=draws,
             seed=seed,
             tolerances=tuple(tolerance or (DEFAULT_TOLERANCE,)),
-            settle=_settle,
+            settle=settled,
             report=lambda done, of, _case: cases(done, of),
         )
     about = {"method": source, "data": str(dataset), "cases": data.chosen.how, **setup.about(found)}
@@ -184,16 +185,6 @@ def _record(run: Path) -> RunRecord | None:
     from promisam.training.checkpoint import MODEL
 
     return record_beside(run / MODEL) if (run / MODEL).is_file() else read_record(run)
-
-
-def _settle() -> None:
-    """Wait for whatever still computes on an accelerator."""
-    import torch
-
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    if torch.backends.mps.is_available():
-        torch.mps.synchronize()
 
 
 def _print(result: Benchmark, chosen: Chosen, warnings: Sequence[str], record: Path) -> None:

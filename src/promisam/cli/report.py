@@ -10,10 +10,12 @@ import typer
 
 from promisam.cli.stopping import ending
 from promisam.cli.terminal import plain
-from promisam.core.errors import InvalidConfig
+from promisam.core.errors import FolderInUse, InvalidConfig, ProcessDied, PromisamError
 
 if TYPE_CHECKING:
-    from promisam.evidence import Measured, Profile
+    from collections.abc import Sequence
+
+    from promisam.evidence import Entry, Machine, Measured, Profile
 
 
 def report(
@@ -48,31 +50,64 @@ def report(
     at any moment. They tell of everything in OUT: sets and methods may be measured one after the other, or on several machines
     at once. What was measured before is not measured again. Rows whose prompts were made from the truth are marked.
     """
-    from promisam.evidence import PROFILES, Machine, find_sets, gathered, kept, measure, plan, read_tables, render, tables_of
+    from promisam.evidence import PROFILES, Machine, find_sets, kept, plan, publish
 
     if render_only:
-        _say(f"page: {render(read_tables(output), output)[0]}")
+        _say(f"page: {publish(output)}")
         return
     wanted = _wanted(PROFILES[profile], methods, shots)
-    found = find_sets(data, _sets(wanted, data, sets), wanted.cases)
+    found = find_sets(data, _sets(wanted, data, sets), wanted.cases, _say)
+    for one in found:
+        for warning in one.warnings:
+            _say(f"{one.name}: {warning}")
     entries = plan(found, wanted)
     _say(f"{len(entries)} entries on {', '.join(one.name for one in found)}")
-    measured = [kept(entry, output) for entry in entries]
-
-    def written() -> None:
-        render(tables_of(gathered(output)), output)
-
-    if any(measured):
-        written()
+    _check(entries, output)
+    measured = {entry.name: kept(entry, output) for entry in entries}
+    if any(measured.values()):
+        publish(output)
     with ending():
-        for number, entry in enumerate(entries):
-            if measured[number] is None:
-                measured[number] = measure(entry, output, Machine(device, threads, offline), lambda text: _say(f"  {text}"))
-                written()
-            _say(f"{number + 1}/{len(entries)} {entry.name}: {_headline(measured[number])}")
-    minutes = sum(one.cost.cpu_minutes for one in measured if one is not None)
+        later = _measured(entries, measured, output, Machine(device, threads, offline))
+    minutes = sum(one.cost.cpu_minutes for one in measured.values() if one is not None)
     _say(f"processor time of all: {minutes:.1f} minutes")
     _say(f"page: {output / 'report.html'}")
+    if later:
+        raise later[0]
+
+
+def _check(entries: Sequence[Entry], output: Path) -> None:
+    """Refuse what could not stand in one table with what is there."""
+    from promisam.evidence import check_same_cases, gathered
+
+    there = gathered(output) if output.is_dir() else ()
+    check_same_cases((*(one.about for one in there), *(entry.about for entry in entries)), output)
+
+
+def _measured(
+    entries: Sequence[Entry], measured: dict[str, Measured | None], output: Path, machine: Machine
+) -> list[PromisamError]:
+    """Measure what is not there yet, one after the other; what another process is at is left to it.
+
+    Returns:
+        What ended before it was measured, told when all others are.
+    """
+    from promisam.evidence import measure, publish
+
+    failed: list[PromisamError] = []
+    for number, entry in enumerate(entries):
+        if measured[entry.name] is None:
+            try:
+                measured[entry.name] = measure(entry, output, machine, lambda text: _say(f"  {text}"))
+            except FolderInUse:
+                _say(f"{number + 1}/{len(entries)} {entry.name}: left to the process that is at it")
+                continue
+            except ProcessDied as error:
+                failed.append(error)
+                _say(f"{number + 1}/{len(entries)} {entry.name}: {error.given}; going on with the others")
+                continue
+            publish(output)
+        _say(f"{number + 1}/{len(entries)} {entry.name}: {_headline(measured[entry.name])}")
+    return failed
 
 
 def _wanted(profile: Profile, methods: str | None, shots: str | None) -> Profile:

@@ -67,6 +67,10 @@ class TrainingStopped(PromisamError):
     """Training that cannot go on: a loss that is not finite, nothing to learn from, or nothing that learns."""
 
 
+class ProcessDied(PromisamError):
+    """A process of ours that the system ended before it had answered."""
+
+
 class UnreadableFile(PromisamError):
     """A file that is missing, damaged, or not what its name says."""
 
@@ -77,6 +81,10 @@ class UnsupportedFile(UnreadableFile):
 
 class UnwritableOutput(PromisamError):
     """A result that cannot be stored where it was asked for."""
+
+
+class FolderInUse(UnwritableOutput):
+    """A folder that another process is at."""
 
 
 class WeightsError(PromisamError):

@@ -68,6 +68,16 @@ class TimedEncoder:
         return self.method.decode(encoded, prompts)
 
 
+def settled() -> None:
+    """Wait for whatever still computes on an accelerator."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    if torch.backends.mps.is_available():
+        torch.mps.synchronize()
+
+
 class Stopwatch:
     """Asks a method, and knows how long it encoded and how long it took to answer.
 

@@ -1,6 +1,7 @@
 """Evidence: what every method reaches on one's own labelled data, measured row by row, and the report of it."""
 
-from promisam.evidence.measuring import Machine, Measured, gathered, kept, measure
+from promisam.evidence.gathering import check_same_cases, gathered, publish
+from promisam.evidence.measuring import Machine, Measured, kept, measure
 from promisam.evidence.plan import PROFILES, Entry, Profile, plan
 from promisam.evidence.sets import LabelledSet, find_sets
 from promisam.evidence.tables import Tables, read_tables, tables_of
@@ -14,11 +15,13 @@ __all__ = [
     "Measured",
     "Profile",
     "Tables",
+    "check_same_cases",
     "find_sets",
     "gathered",
     "kept",
     "measure",
     "plan",
+    "publish",
     "read_tables",
     "render",
     "tables_of",

@@ -67,6 +67,8 @@ class About:
         seen: whether the weights that it begins with were made from cases of the set that it is tested on.
         shots: labelled images that were learned from, "all", or "0" for a method that learns nothing.
         profile: that it is part of.
+        warnings: what speaks against results with the sets' parts.
+        cases: fingerprint of the test cases: rows of one table have the same.
     """
 
     dataset: str
@@ -76,6 +78,8 @@ class About:
     seen: bool
     shots: str
     profile: str
+    warnings: str
+    cases: str
 
     @property
     def title(self) -> str:
@@ -150,7 +154,9 @@ def from_csv(kind: type[T], path: Path, count: int | None = None) -> list[T]:
         return found
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise UnreadableFile(
-            f"{path} ({error})", expected="a table that `promisam report` wrote", do="Remove it; it is measured again."
+            f"{path} ({error})",
+            expected="a table that `promisam report` wrote",
+            do=f"Remove {path.parent}; it is measured again.",
         ) from error
 
 

@@ -11,6 +11,7 @@ from scipy.ndimage import map_coordinates
 from promisam.core import Continuous, Example, Field, Grid, Segmenter
 from promisam.evaluation import Benchmark, Protocol, Trial, benchmark, dice
 from promisam.evaluation.benchmark import asked_classes
+from promisam.evaluation.stopwatch import settled
 from promisam.evidence.answers import OWN, Answer
 from promisam.evidence.plan import Entry
 from promisam.spatial.users import jittered_box
@@ -30,7 +31,7 @@ def answers(
         report: called after each case.
     """
     protocols = [Protocol.parse(text, entry.contestant.clicks) for text in entry.asked]
-    found = benchmark(method, test, entry.tested.classes, protocols, draws=entry.draws, report=report)
+    found = benchmark(method, test, entry.tested.classes, protocols, draws=entry.draws, settle=settled, report=report)
     yield from _own(found, entry)
     if entry.sizes:
         for example in test:

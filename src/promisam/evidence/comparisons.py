@@ -15,6 +15,7 @@ from promisam.evidence.contestants import SAM_BOXES, UNET
 from promisam.evidence.measuring import Measured
 
 REFERENCES = (SAM_BOXES, UNET)
+LEAST_GROUPS = 6  # with fewer, no difference can have p < 0.05
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class Comparison:
         difference: mean of the paired differences of Dice.
         low: of the 95 % bootstrap interval of the difference, over resampled groups.
         high: of it.
-        p: of Wilcoxon's signed-rank test of the groups' mean differences, two-sided; NaN where all are zero.
+        p: of Wilcoxon's signed-rank test of the groups' mean differences, two-sided; NaN where all are
+            zero, or the groups are fewer than `LEAST_GROUPS`.
         p_holm: corrected for all comparisons of the report (Holm 1979).
     """
 
@@ -110,7 +112,7 @@ def _pair(one: Measured, other: Measured) -> Comparison | None:
     sums, counts = np.array([sum(v) for v in by_group.values()]), np.array([float(len(v)) for v in by_group.values()])
     interval = mean_interval(sums, counts) or (float("nan"), float("nan"))
     means = sums / counts
-    p = float(wilcoxon(means).pvalue) if len(means) > 1 and np.any(means) else float("nan")
+    p = float(wilcoxon(means).pvalue) if len(means) >= LEAST_GROUPS and np.any(means) else float("nan")
     return Comparison(
         dataset=about.title,
         key=about.key,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import time
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from promisam import zoo
 from promisam.core.errors import UnreadableFile
 from promisam.evidence.plan import Entry
+from promisam.evidence.sets import folder_name
 from promisam.io import atomic_text, find_inputs
 from promisam.runs import few_shot
 from promisam.runs import fit as fitting
@@ -36,12 +38,14 @@ class Learned:
         peak_mb: largest resident memory of the process, all included; known when it has ended.
         cpu_minutes: processor time of the process; known when it has ended.
         train: names of the cases.
+        lesson: `Entry.lesson`.
     """
 
     steps: int
     best_validation: float | None
     minutes: float
     train: tuple[str, ...]
+    lesson: str = ""
     peak_mb: int = 0
     cpu_minutes: float = 0.0
 
@@ -80,7 +84,7 @@ def learn(entry: Entry, out: Path, source: Source) -> Learned:
         PromisamError: for what is wrong with the data, the weights or the training.
     """
     train = entry.data.train if entry.shots is None else chosen(entry.data, entry.shots, out, source)
-    val = entry.data.val if entry.shots is None else entry.data.val[:1]  # told at the end, chooses nothing
+    val = entry.data.val if entry.shots is None else entry.data.val[:1]  # in the log alone: the last weights are kept
     split = out / "splits" / f"{entry.run}.json"
     atomic_text(split, json.dumps({"train": list(train), "val": list(val), "test": list(entry.data.test)}, indent=1) + "\n")
     run = out / "runs" / entry.run
@@ -88,21 +92,22 @@ def learn(entry: Entry, out: Path, source: Source) -> Learned:
     told: dict[str, Any] = {"split": str(split), "options": entry.options, "source": source, "resume": True}
     if entry.contestant.learns == "supports":
         few_shot.remember(few_shot.Request(entry.contestant.method, entry.data.path, run, **told))
-        return Learned(0, None, (time.perf_counter() - begun) / 60, train)
+        return Learned(0, None, (time.perf_counter() - begun) / 60, train, entry.lesson)
     end: Stopped | None = None
     for event in fitting.fit(fitting.Request(entry.contestant.method, entry.data.path, run, **told)):
         end = event if isinstance(event, Stopped) else end
     if end is None:
         raise RuntimeError("a training ended without saying so")
     best = None if entry.shots is not None or end.best_score != end.best_score else end.best_score
-    return Learned(end.step, best, _logged(run) / 60, train)
+    return Learned(end.step, best, _logged(run) / 60, train, entry.lesson)
 
 
 def chosen(data: LabelledSet, k: int, out: Path, source: Source) -> tuple[str, ...]:
     """K of the training cases, as `promisam select` chooses, kept in `out/supports`."""
     from promisam.selection import Encoder, Request, select
 
-    place = out / "supports" / f"{data.name}.{k}.json"
+    learned = hashlib.sha256(json.dumps([data.content.get(name, name) for name in data.train]).encode()).hexdigest()[:8]
+    place = out / "supports" / folder_name(f"{data.name}.{k}.{learned}.json")
     if place.is_file():
         return tuple(json.loads(place.read_text()))
     inputs: Mapping[str, Any] = {name: one for name, one in find_inputs([data.path]).items() if name in data.train}

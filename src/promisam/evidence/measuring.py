@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from promisam import __version__
-from promisam.core.errors import InvalidConfig, PromisamError
+from promisam.core import Example
+from promisam.core.errors import InvalidConfig, ProcessDied, PromisamError
 from promisam.evidence.answers import About, Answer, Cost, as_csv, from_csv
-from promisam.evidence.contestants import CONTESTANTS
 from promisam.evidence.learning import NOTHING, Learned
 from promisam.evidence.plan import Entry
 from promisam.evidence.sets import folder_name
 from promisam.io import atomic_text
+from promisam.runs.claim import claimed
 from promisam.runs.record import commit
 from promisam.store import Device, Source
 
@@ -99,39 +100,34 @@ def kept(entry: Entry, out: Path) -> Measured | None:
         UnreadableFile: for damaged tables.
     """
     place = out / ENTRIES / entry.name
-    if not (place / FINGERPRINT).is_file():
+    if not is_complete(place):
         return None
     if (place / FINGERPRINT).read_text().strip() != entry.fingerprint:
-        raise InvalidConfig(
-            f"{place}, measured with other settings or cases",
-            expected="those of now",
-            do=f"Name another folder, or remove {place} and {out / 'runs' / entry.run}*.",
-        )
-    return _read(place)
+        raise _otherwise(place, entry, out)
+    return read_entry(place)
 
 
-def gathered(out: Path) -> tuple[Measured, ...]:
-    """All that is in a report's folder, whoever measured it: by set, method and number of labels.
+def _otherwise(place: Path, entry: Entry, out: Path) -> InvalidConfig:
+    return InvalidConfig(
+        f"{place}, measured with other settings, cases or files",
+        expected="those of now",
+        do=f"Name another folder, or remove {out / ENTRIES / entry.name} and {out / 'runs' / entry.run}*.",
+    )
+
+
+def is_complete(place: Path) -> bool:
+    """Whether a folder holds a whole entry."""
+    return all((place / name).is_file() for name in (ABOUT, ANSWERS, COST, FINGERPRINT))
+
+
+def read_entry(place: Path) -> Measured:
+    """What a folder holds.
 
     Raises:
         UnreadableFile: for damaged tables.
     """
-    found = [_read(path.parent) for path in (out / ENTRIES).glob(f"*/{FINGERPRINT}")]
-    return tuple(sorted(found, key=lambda one: _place(one.about)))
-
-
-def _read(place: Path) -> Measured:
     (about,), (cost,) = from_csv(About, place / ABOUT, 1), from_csv(Cost, place / COST, 1)
     return Measured(about, tuple(from_csv(Answer, place / ANSWERS)), cost)
-
-
-def _place(about: About) -> tuple[Any, ...]:
-    method = _TITLES.index(about.method) if about.method in _TITLES else len(_TITLES)
-    shots = float("inf") if about.shots == "all" else int(about.shots)
-    return about.dataset, method, shots, about.tested != about.dataset, about.tested
-
-
-_TITLES = [one.title for one in CONTESTANTS]
 
 
 def measure(entry: Entry, out: Path, machine: Machine, say: Say) -> Measured:
@@ -144,19 +140,25 @@ def measure(entry: Entry, out: Path, machine: Machine, say: Say) -> Measured:
         say: told what is being done.
 
     Raises:
+        FolderInUse: when another process measures it.
+        ProcessDied: when the system ended the process, most often for want of memory.
         PromisamError: for what is wrong with data, weights or training.
     """
-    learned = _learned(entry, out, machine, say)
-    say(f"{entry.name}: asking about {len(entry.tested.test)} cases")
-    found, taken = _apart(_ask, entry, out, machine)
-    answers = tuple(found)
-    cost = _cost(entry, learned, taken, machine)
     place = out / ENTRIES / entry.name
-    atomic_text(place / ABOUT, as_csv(About, [entry.about]))
-    atomic_text(place / ANSWERS, as_csv(Answer, answers))
-    atomic_text(place / COST, as_csv(Cost, [cost]))
-    atomic_text(place / FINGERPRINT, entry.fingerprint + "\n")  # last: with it, the entry is complete
-    return Measured(entry.about, answers, cost)
+    with claimed(place):
+        before = kept(entry, out)  # by another process, since somebody asked
+        if before is not None:
+            return before
+        learned = _learned(entry, out, machine, say)
+        say(f"{entry.name}: asking about {len(entry.tested.test)} cases")
+        found, taken = _apart(_ask, entry, out, machine)
+        answers = tuple(found)
+        cost = _cost(entry, learned, taken, machine)
+        atomic_text(place / ABOUT, as_csv(About, [entry.about]))
+        atomic_text(place / ANSWERS, as_csv(Answer, answers))
+        atomic_text(place / COST, as_csv(Cost, [cost]))
+        atomic_text(place / FINGERPRINT, entry.fingerprint + "\n")  # last: with it, the entry is complete
+        return Measured(entry.about, answers, cost)
 
 
 def _learned(entry: Entry, out: Path, machine: Machine, say: Say) -> Learned:
@@ -164,12 +166,15 @@ def _learned(entry: Entry, out: Path, machine: Machine, say: Say) -> Learned:
         return NOTHING
     place = out / "runs" / f"{entry.run}.json"
     if place.is_file():
-        return Learned.read(place)
+        learned = Learned.read(place)
+        if learned.lesson != entry.lesson:
+            raise _otherwise(place, entry, out)
+        return learned
     say(f"{entry.run}: learning")
     found, taken = _apart(_learn, entry, out, machine)
-    learned: Learned = replace(found, peak_mb=taken.peak_mb, cpu_minutes=round(taken.cpu_minutes, 3))
-    learned.write(place)
-    return learned
+    told: Learned = replace(found, peak_mb=taken.peak_mb, cpu_minutes=round(taken.cpu_minutes, 3))
+    told.write(place)
+    return told
 
 
 def _cost(entry: Entry, learned: Learned, taken: Taken, machine: Machine) -> Cost:
@@ -202,7 +207,7 @@ def commands(entry: Entry) -> str:
         options = [word for name, value in entry.options.items() for word in (f"--{name}", str(value))]
         return shlex.join(["promisam", "benchmark", one.weights, entry.tested.name, *options, *prompts, *more, *told])
     sets = [word for name, value in entry.options.items() for word in ("--set", f"{name}={_written(value)}")]
-    split = [] if entry.tested is not entry.data else ["--part", "test", "--split", "SPLIT"]
+    split = ["--part", "test", "--split", "SPLIT"] if entry.tested.train else []
     fit = ["promisam", "fit", one.method, entry.data.name, "-o", "RUN", "--split", "SPLIT", *sets]
     return f"{shlex.join(fit)} && {shlex.join(['promisam', 'benchmark', 'RUN', entry.tested.name, *prompts, *more, *split])}"
 
@@ -239,12 +244,24 @@ def _ask(entry: Entry, out: Path, machine: Machine) -> list[Answer]:
     from promisam.io import open_examples
 
     found = {example.name: example for example in open_examples(entry.tested.path).examples}
+    wanted = [found[name] for name in entry.tested.test]
+    if entry.tested is not entry.data:
+        wanted = _not_learned_from(wanted, entry)
     fixed: dict[str, Any] = {"device": machine.device, "offline": machine.offline, "ndim": entry.tested.ndim}
     if entry.contestant.learns == "nothing":
         method = store.load(entry.contestant.weights, method=entry.contestant.method, config=entry.options, **fixed)
     else:
         method = store.load(method=out / "runs" / entry.run, **fixed)
-    return list(answers(entry, method, [found[name] for name in entry.tested.test], lambda *_: None))
+    return list(answers(entry, method, wanted, lambda *_: None))
+
+
+def _not_learned_from(wanted: Sequence[Example], entry: Entry) -> list[Example]:
+    """Without the images that stand in the set that was learned from as well, by their files."""
+    from promisam.io import open_examples
+
+    names = {*entry.data.train, *entry.data.val}
+    learned = {example.image for example in open_examples(entry.data.path).examples if example.name in names} - {""}
+    return [example for example in wanted if example.image not in learned]
 
 
 def _source(entry: Entry, machine: Machine) -> Source:
@@ -267,7 +284,11 @@ def _apart(work: Callable[..., Any], entry: Entry, out: Path, machine: Machine) 
         result, taken, fault = here.recv()
     except EOFError:
         process.join()
-        raise RuntimeError(f"the process for {entry.name} ended with {process.exitcode}; see {log}") from None
+        raise ProcessDied(
+            f"the process for {entry.name}, which ended with {process.exitcode}",
+            expected="an answer",
+            do=f"See {log}; a system that is short of memory ends processes so. The same command goes on.",
+        ) from None
     finally:
         if sys.exc_info()[0] is not None:
             process.terminate()

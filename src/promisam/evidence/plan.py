@@ -118,7 +118,9 @@ class Entry:
     def about(self) -> About:
         """What tables say of it."""
         one, seen = self.contestant, self.tested.name in self.contestant.seen
-        return About(self.data.name, self.tested.name, one.key, one.title, seen, self.labels, self.profile)
+        warnings = "; ".join(dict.fromkeys((*self.data.warnings, *self.tested.warnings)))
+        cases = _digest({name: self.tested.content.get(name, "") for name in self.tested.test})
+        return About(self.data.name, self.tested.name, one.key, one.title, seen, self.labels, self.profile, warnings, cases)
 
     @property
     def run(self) -> str:
@@ -137,7 +139,19 @@ class Entry:
         del told["profile"]
         for part in ("data", "tested"):
             told[part].pop("path")
-        return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        return _digest(told)
+
+    @property
+    def lesson(self) -> str:
+        """Fingerprint of what is learned, and how."""
+        one, data = self.contestant, self.data
+        learned = {name: data.content.get(name, "") for name in (*data.train, *data.val)}
+        told = {"train": data.train, "val": data.val, "learned": learned, "classes": data.classes}
+        return _digest([one.method, one.weights, one.learns, told, self.shots, dict(self.options)])
+
+
+def _digest(told: object) -> str:
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def plan(sets: Sequence[LabelledSet], profile: Profile) -> tuple[Entry, ...]:
@@ -189,12 +203,12 @@ def _entries(one: LabelledSet, contestant: Contestant, profile: Profile) -> Iter
 
 
 def _options(one: LabelledSet, contestant: Contestant, profile: Profile, shots: int | None) -> dict[str, Any]:
-    """The contestant's, with as many epochs as make the profile's steps, validated four times, or once with few labels."""
+    """The contestant's, with as many epochs as make the profile's steps; few labels choose no checkpoint."""
     options = dict(fitted_to(contestant, one.shapes))
     if contestant.learns != "trained":
         return options
     count = len(one.train) if shots is None else shots
     batch = min(int(options.get("batch", 1 if one.ndim == 3 else 4)), count)
-    epochs = max(1, round(profile.steps[contestant.method, one.ndim] / -(-count // batch)))
-    every = epochs if shots is not None else max(1, epochs // 4)
-    return {**options, "batch": batch, "epochs": epochs, "validate_every": every}
+    epochs = max(1, round(profile.steps[contestant.method, one.ndim] * batch / count))
+    choosing = {"validate_every": max(1, epochs // 4)} if shots is None else {"validate_every": epochs, "choose": "last"}
+    return {**options, "batch": batch, "epochs": epochs, **choosing}

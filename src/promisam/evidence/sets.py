@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,8 @@ class LabelledSet:
         val: to choose a checkpoint by.
         test: to report on; all cases of a set that is too small to learn from.
         groups: group by case; a case without one is its own.
+        content: fingerprint of image and labels by case, of all parts.
+        warnings: what speaks against results with these parts.
         shapes: of some training images, in array order.
     """
 
@@ -41,19 +43,24 @@ class LabelledSet:
     val: tuple[str, ...]
     test: tuple[str, ...]
     groups: dict[str, str]
+    content: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
     shapes: tuple[tuple[int, ...], ...] = ()
 
 
-def find_sets(data: Path, wanted: Sequence[str], cases: int | None = None) -> tuple[LabelledSet, ...]:
+def find_sets(
+    data: Path, wanted: Sequence[str], cases: int | None = None, say: Callable[[str], None] = lambda _: None
+) -> tuple[LabelledSet, ...]:
     """The sets in a folder: the folder itself where it is one, else those of its subfolders that are.
 
     Args:
         data: a labelled data set, or a folder of them.
         wanted: names of subfolders; empty for all that can be read. Those that are named must be readable.
         cases: at most so many of each of train and test, drawn at random, and a third of it of val; None for all.
+        say: told which subfolders are left out, and why.
 
     Raises:
-        InvalidConfig: for names that are no labelled sets, and where there is none.
+        InvalidConfig: for names that are no labelled sets, for sets without test cases, and where there is none.
         PromisamError: for a named set that cannot be read.
     """
     if not data.is_dir():
@@ -65,17 +72,19 @@ def find_sets(data: Path, wanted: Sequence[str], cases: int | None = None) -> tu
     if unknown:
         raise InvalidConfig(f"the set {unknown[0]}", expected=f"one of {', '.join(places) or '(none)'}", do="Check the name.")
     if not wanted:
-        alone = _opened(data)
+        alone, fault = _opened(data)
         if alone is not None:
             return (_divided(data.resolve().name, data, alone, cases),)
     found = []
     for name in wanted or places:
-        opened = open_examples(_readable(places[name])) if wanted else _opened(places[name])
+        opened, why = (open_examples(_readable(places[name])), "") if wanted else _opened(places[name])
         if opened is not None:
             found.append(_divided(name, _readable(places[name]), opened, cases))
+        else:
+            say(f"left out: {places[name]} ({why})")
     if not found:
         raise InvalidConfig(
-            f"{data}, with no labelled set",
+            f"{data}, with no labelled set" + (f" ({fault})" if not wanted else ""),
             expected="images with masks",
             do="See `promisam check-data --help` for the layouts.",
         )
@@ -91,11 +100,12 @@ def _readable(place: Path) -> Path:
     return place / _INDEX if (place / _INDEX).is_file() else place
 
 
-def _opened(place: Path) -> ExampleSet | None:
+def _opened(place: Path) -> tuple[ExampleSet | None, str]:
+    """The set, or why there is none."""
     try:
-        return open_examples(_readable(place))
-    except PromisamError:
-        return None
+        return open_examples(_readable(place)), ""
+    except PromisamError as error:
+        return None, error.given
 
 
 def _divided(name: str, path: Path, data: ExampleSet, cases: int | None) -> LabelledSet:
@@ -104,14 +114,22 @@ def _divided(name: str, path: Path, data: ExampleSet, cases: int | None) -> Labe
     train: tuple[str, ...] = ()
     val: tuple[str, ...] = ()
     test = names
+    warnings: tuple[str, ...] = ()
     if len(names) >= LEAST_CASES and len(set(groups.values())) > 2:
         split = split_cases(data.entries, RATIOS)
-        train, val, test = split.train, split.val, split.test
+        train, val, test, warnings = split.train, split.val, split.test, split.warnings
+    if not test:
+        raise InvalidConfig(
+            f"the set {name}, none of whose cases is a test case",
+            expected="a part `test`, or no parts, so that they are drawn",
+            do="Give some cases to the part test.",
+        )
     train, test = _some(train, cases), _some(test, cases)
     val = _some(val, None if cases is None else max(1, cases // 3))
     loaded = {example.name: example for example in data.examples}
     shapes = tuple(loaded[one].load().image.grid.shape for one in (train or test)[:5])
-    return LabelledSet(name, path, len(shapes[0]), data.classes, train, val, test, groups, shapes)
+    content = {one: loaded[one].content for one in (*train, *val, *test)}
+    return LabelledSet(name, path, len(shapes[0]), data.classes, train, val, test, groups, content, warnings, shapes)
 
 
 def _some(names: tuple[str, ...], most: int | None) -> tuple[str, ...]:

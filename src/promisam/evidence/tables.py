@@ -55,6 +55,7 @@ class Figure:
         steps: of training.
         best_validation: Dice that the checkpoint was chosen by.
         profile: as in `About`.
+        warnings: as in `About`.
         machine: that measured it.
         load: as in `Cost`.
         date: of it.
@@ -94,6 +95,7 @@ class Figure:
     steps: int
     best_validation: float
     profile: str
+    warnings: str
     machine: str
     load: float
     date: str
@@ -182,6 +184,7 @@ def _figure(one: Measured, answers: list[Answer]) -> Figure:
         steps=cost.steps,
         best_validation=cost.best_validation,
         profile=about.profile,
+        warnings=about.warnings,
         machine=cost.machine,
         load=cost.load,
         date=cost.date,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from promisam.core.errors import UnwritableOutput
+from promisam.core.errors import FolderInUse, UnwritableOutput
 from promisam.runs.record import NAME
 
 try:
@@ -45,7 +45,8 @@ def claimed(folder: Path) -> Iterator[None]:
     Nothing is left behind where nothing was written: neither the lock's file nor a folder that was made for it.
 
     Raises:
-        UnwritableOutput: when another process holds it, or it cannot be made.
+        FolderInUse: when another process holds it.
+        UnwritableOutput: when it cannot be made.
     """
     made = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
@@ -59,7 +60,7 @@ def claimed(folder: Path) -> Iterator[None]:
             do="Choose another.",
         ) from error
     if descriptor is None:
-        raise UnwritableOutput(
+        raise FolderInUse(
             f"the folder {folder}, in which there is a run that another process is at",
             expected="a folder of its own for each training",
             do="Wait for its end, or choose another folder.",

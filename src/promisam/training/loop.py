@@ -135,7 +135,7 @@ class _Loop:
         self.save()
 
     def validate(self) -> Validated:
-        """Score the held-out examples, and keep the weights if they are the best."""
+        """Score the held-out examples, and keep the weights if they are the best, or the last are wanted."""
         begun = time.perf_counter()
         method, rank, world = self.course.method, self.fabric.global_rank, self.fabric.world_size
         method.network.eval()
@@ -154,7 +154,7 @@ class _Loop:
         held = {name for row in rows for name in row.held}
         counted = [value for name, value in means.items() if name in held]
         score = sum(counted) / len(counted) if counted else math.nan
-        best = math.isnan(score) or score > self.standing.best_score
+        best = math.isnan(score) or score > self.standing.best_score or self.recipe.choose == "last"
         self.standing = replace(
             self.standing,
             best_score=score if best else self.standing.best_score,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from promisam.core.errors import InvalidConfig
 
@@ -26,6 +26,7 @@ class Recipe(BaseModel):
         clip: largest norm of the gradient; 0 for no limit.
         mixed_precision: of the network that is trained: "no" is float32 throughout; "fp16" needs a GPU.
         validate_every: epochs between validations (and checkpoints).
+        choose: which weights are kept: "best", of the best validation, or "last", where labels are too few to choose by.
         patience: validations without a better score before training stops; 0 to never stop early.
         preview_every: validations between preview pictures; 0 for none.
         workers: processes that prepare samples; 0 for none beside the trainer.
@@ -45,10 +46,17 @@ class Recipe(BaseModel):
     clip: float = Field(1.0, ge=0)
     mixed_precision: Precision = "no"
     validate_every: int = Field(5, ge=1)
+    choose: Literal["best", "last"] = "best"
     patience: int = Field(0, ge=0)
     preview_every: int = Field(1, ge=0)
     workers: int = Field(0, ge=0)
     seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _patience_is_for_the_best(self) -> Recipe:
+        if self.choose == "last" and self.patience:
+            raise ValueError("patience waits for a better validation, which choose=last does not look at")
+        return self
 
     @field_validator("*", mode="before")
     @classmethod
