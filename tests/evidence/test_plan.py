@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from data_maker import blocks, grey, labels_xyz, noise, picture, volume
+from evidence.labelled_sets import some
 from promisam.core.errors import InvalidConfig, PromisamError
-from promisam.evidence import PROFILES, LabelledSet, find_sets, plan
+from promisam.evidence import PROFILES, find_sets, plan
 
 FAST, FULL = PROFILES["fast"], PROFILES["full"]
 
@@ -20,12 +21,6 @@ def labelled(folder, count):
         picture(folder / "images" / f"c{i:02}.png", grey(i))
         picture(folder / "masks" / f"c{i:02}.png", blocks(1))
     return folder
-
-
-def some(name, ndim=2, train=20, shape=(64, 64)):
-    names = tuple(f"{name}{i}" for i in range(train + 2))
-    groups = {one: one for one in (*names, "t")}
-    return LabelledSet(name, Path(name), ndim, ("x",), names[:train], names[train:], ("t",), groups, shapes=(shape,) * 3)
 
 
 def test_a_folder_that_is_a_set_is_the_set(tmp_path):
