@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image as Pillow
 
 from command_line import promisam
 from promisam import export, store
 from promisam.core import Grid, Prompts, Task
-from promisam.core.errors import InvalidConfig, UnsupportedPrompt, WeightsError
-from promisam.export.comparing import Compared
+from promisam.core.errors import InvalidConfig, UnsupportedPrompt, UnwritableOutput, WeightsError
+from promisam.export.comparing import Compared, compared
 from promisam.sam.checkpoint import write_state
 from promisam.training.checkpoint import MODEL, write_checkpoint
 from tiny_sam import tiny
@@ -73,6 +75,52 @@ def test_an_onnx_file_of_someone_else(exported, tmp_path):
         export.load(tmp_path / "a.onnx")
 
 
+@pytest.mark.parametrize(
+    ("part", "changed", "says"),
+    [
+        ("encoder", {"side": "x"}, "header that cannot be read"),
+        ("encoder", {"mean": [0.5, 0.5]}, "header that cannot be read"),
+        ("encoder", {"side": 64}, "its graph"),
+        ("encoder", {"side": 10**9}, "its graph"),
+        ("decoder", {"grid": 3}, "its graph"),
+        ("decoder", None, "its graph"),
+    ],
+)
+def test_a_header_that_does_not_fit_its_graph(exported, tmp_path, part, changed, says):
+    import onnx
+
+    for one in ("encoder", "decoder"):
+        model = onnx.load(exported / f"a.{one}.onnx")
+        told = json.loads(model.metadata_props[0].value)
+        if one == part:
+            told = {**told, "role": "encoder"} if changed is None else {**told, "frame": {**told["frame"], **changed}}
+            onnx.helper.set_model_props(model, {"promisam": json.dumps(told)})
+        onnx.save(model, tmp_path / f"a.{one}.onnx")
+    with pytest.raises(WeightsError, match=says):
+        export.load(tmp_path / "a.onnx")
+
+
+def unet(folder):
+    folder.mkdir()
+    method, header = store.create("unet", Task(("a",), 2, 1, (1.0, 1.0), (20, 31)), store.Source(device="cpu"), {"width": 2})
+    write_checkpoint(folder / MODEL, method.network, header)
+    return folder
+
+
+def test_an_export_of_the_other_kind_takes_the_place_of_the_former(exported, tmp_path):
+    for part in ("a.encoder.onnx", "a.decoder.onnx"):
+        (tmp_path / part).write_bytes((exported / part).read_bytes())
+    run = unet(tmp_path / "run")
+    with pytest.raises(UnwritableOutput, match="already there"):
+        export.export(run, tmp_path / "a.onnx")
+    export.export(run, tmp_path / "a.onnx", overwrite=True)
+    assert sorted(path.name for path in tmp_path.glob("*.onnx")) == ["a.onnx"]
+    assert export.load(tmp_path / "a.onnx").automatic
+    (tmp_path / "a.encoder.onnx").write_bytes((exported / "a.encoder.onnx").read_bytes())
+    with pytest.raises(InvalidConfig, match="two exports of one name"):
+        export.load(tmp_path / "a.onnx")
+
+
 def test_parts_of_different_exports(exported, tmp_path):
     (tmp_path / "a.encoder.onnx").write_bytes((exported / "a.encoder.onnx").read_bytes())
     (tmp_path / "a.decoder.onnx").write_bytes((exported / "small.decoder.onnx").read_bytes())
@@ -126,9 +174,7 @@ def test_options_that_would_do_nothing(exported, tmp_path, capsys):
     answer = promisam(capsys, "export", exported / "tiny.safetensors", *words)
     assert answer.status == 2
     assert "Leave it out" in answer.err
-    method, header = store.create("unet", Task(("a",), 2, 1, (1.0, 1.0), (20, 31)), store.Source(device="cpu"), {"width": 2})
-    write_checkpoint(tmp_path / MODEL, method.network, header)
-    answer = promisam(capsys, "export", tmp_path, "-o", tmp_path / "x.onnx", "--int8")
+    answer = promisam(capsys, "export", unet(tmp_path / "run"), "-o", tmp_path / "x.onnx", "--int8")
     assert answer.status == 2
     assert "as large as before" in answer.err
 
@@ -140,7 +186,16 @@ def test_an_output_that_is_called_otherwise(exported, tmp_path, capsys):
 
 
 def test_a_graph_that_answers_something_else_is_refused():
-    Compared(1e-4, 1.0, 0.1, 0.1).check("encoder", "float32")
+    Compared(1e-4, 1.0, 0.0, 0.1, 0.1).check("encoder", "float32")
     for difference in (0.02, float("nan")):
         with pytest.raises(WeightsError, match="differs from the network"):
-            Compared(difference, 1.0, 0.1, 0.1).check("encoder", "float32")
+            Compared(difference, 1.0, 0.0, 0.1, 0.1).check("encoder", "float32")
+        with pytest.raises(WeightsError, match="expected IoU"):
+            Compared(0.0, 1.0, difference, 0.1, 0.1).check("decoder", "float32")
+
+
+def test_answers_that_are_no_numbers_are_refused():
+    right = [lambda: (torch.ones(1, 2), torch.ones(1)), lambda: (torch.ones(1, 2), torch.ones(1))]
+    for wrong in ((torch.full((1, 2), torch.nan), torch.ones(1)), (torch.ones(1, 2), torch.full((1,), torch.nan))):
+        with pytest.raises(WeightsError, match="differs"):
+            compared(right, [lambda wrong=wrong: wrong, right[1]]).check("decoder", "int8")

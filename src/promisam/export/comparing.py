@@ -28,12 +28,14 @@ class Compared:
     Attributes:
         largest_difference: between any two answers.
         largest_answer: of torch, in size.
+        quality_difference: between any two expected IoUs; 0 where there are none.
         seconds: of one answer with onnxruntime.
         torch_seconds: of the same with torch, in float32.
     """
 
     largest_difference: float
     largest_answer: float
+    quality_difference: float
     seconds: float
     torch_seconds: float
 
@@ -43,10 +45,11 @@ class Compared:
         Raises:
             WeightsError: then.
         """
-        if not self.largest_difference <= CLOSE[numbers] * self.largest_answer:
+        close = self.largest_difference <= CLOSE[numbers] * self.largest_answer and self.quality_difference <= CLOSE[numbers]
+        if not close:  # nor is what is no number
             raise WeightsError(
-                f"an exported {part} that differs from the network by {self.largest_difference:.3g} "
-                f"where the largest answer is {self.largest_answer:.3g}",
+                f"an exported {part} that differs from the network by {self.largest_difference:.3g} where the largest answer "
+                f"is {self.largest_answer:.3g}, and in its expected IoU by {self.quality_difference:.3g}",
                 expected=f"at most {CLOSE[numbers]:g} of it",
                 do="No file was written. Try another version of torch or onnxruntime.",
             )
@@ -59,16 +62,16 @@ def compare_sam(sam: Sam, encoder: Path, decoder: Path) -> dict[str, Compared]:
     images = torch.rand(1, 3, sam.side, sam.side, generator=torch.Generator().manual_seed(0))
     seen: list[Tensor] = []
 
-    def encode() -> Tensor:
+    def encode() -> tuple[Tensor]:
         seen.append(sam.encode(images))
-        return seen[0]
+        return (seen[0],)
 
-    encoded = _compared([encode], [lambda: exported.encode(images)])
+    encoded = compared([encode], [lambda: (exported.encode(images),)])
     (embedding,) = seen
     ways = questions(sam)
-    own = [lambda given=given: sam.decode(embedding, **given)[0] for given in ways]
-    other = [lambda given=given: exported.decode(embedding, **given)[0] for given in ways]
-    return {"encoder": encoded, "decoder": _compared(own, other)}
+    own = [lambda given=given: sam.decode(embedding, **given) for given in ways]
+    other = [lambda given=given: exported.decode(embedding, **given) for given in ways]
+    return {"encoder": encoded, "decoder": compared(own, other)}
 
 
 @torch.inference_mode()
@@ -76,7 +79,7 @@ def compare_network(method: UNet, file: Path) -> Compared:
     """A U-Net on a random input."""
     network = OnnxNetwork(OnnxFile.open(file))
     pixels = torch.randn(1, method.channels, *method.input_shape, generator=torch.Generator().manual_seed(0))
-    return _compared([lambda: method.network(pixels)], [lambda: network(pixels)])
+    return compared([lambda: (method.network(pixels),)], [lambda: (network(pixels),)])
 
 
 def questions(sam: Sam) -> list[Mapping[str, Tensor]]:
@@ -91,16 +94,18 @@ def questions(sam: Sam) -> list[Mapping[str, Tensor]]:
         ({"points"}, {name: value[:, :1] for name, value in clicks.items()}),
         ({"points"}, clicks),
         ({"box"}, box),
+        ({"box", "points"}, {**box, **clicks}),
         ({"box", "points"}, two),
+        ({"mask"}, mask),
         ({"points", "mask"}, {**clicks, **mask}),
         ({"box", "mask"}, {**box, **mask}),
     )
     return [given for kinds, given in ways if kinds <= learned]
 
 
-def _compared(own: Sequence[Callable[[], Tensor]], other: Sequence[Callable[[], Tensor]]) -> Compared:
-    """The same questions to both; the seconds are those of the fastest answer."""
-    difference = answer = 0.0
+def compared(own: Sequence[Callable[[], Sequence[Tensor]]], other: Sequence[Callable[[], Sequence[Tensor]]]) -> Compared:
+    """The same questions to both, answered by logits or features and perhaps qualities; the fastest answer's seconds."""
+    differences, sizes, qualities = [], [], [torch.zeros(())]
     seconds: list[tuple[float, float]] = []
     for ours, theirs in zip(own, other, strict=True):
         begun = time.perf_counter()
@@ -108,6 +113,9 @@ def _compared(own: Sequence[Callable[[], Tensor]], other: Sequence[Callable[[], 
         between = time.perf_counter()
         found = theirs()
         seconds.append((time.perf_counter() - between, between - begun))
-        difference = max(difference, float((right - found).abs().max()))  # a single mask stands for all
-        answer = max(answer, float(right.abs().max()))
-    return Compared(difference, answer, *(round(min(taken), 4) for taken in zip(*seconds, strict=True)))
+        gaps = [(a - b).abs().max() for a, b in zip(right, found, strict=True)]  # a single mask stands for all
+        differences.append(gaps[0])
+        qualities += gaps[1:]
+        sizes.append(right[0].abs().max())
+    largest = (float(torch.stack(values).max()) for values in (differences, sizes, qualities))  # NaN, where one is
+    return Compared(*largest, *(round(min(taken), 4) for taken in zip(*seconds, strict=True)))

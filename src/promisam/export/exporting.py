@@ -69,7 +69,10 @@ def export(
     for part, path in files.items():
         _check_places([path], overwrite=overwrite)
         graphs[part] = _labelled(graphs[part], replace(header, role=part))
-    return _written(graphs, files, header, method)
+    written = _written(graphs, files, header, method)
+    for path in {*parts_of(out).values(), network_of(out)} - set(files.values()):
+        path.unlink(missing_ok=True)  # of a former export of the other kind, which was to be overwritten
+    return written
 
 
 def opened(source: str | Path, sam: store.Source) -> PlainSam | Interactive | UNet:

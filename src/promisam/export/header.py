@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from pydantic import TypeAdapter
+
 from promisam.core import Task
 from promisam.core.errors import WeightsError
 from promisam.sam.frame import MASK_STRENGTH
@@ -111,16 +113,10 @@ class Header:
                     expected=f"format {FORMAT}",
                     do="Use the version that made it, or export again.",
                 )
-            task, frame, weights = (content.pop(name) for name in ("task", "frame", "weights"))
-            return cls(
-                **_tuples(content),
-                weights=Weights(**weights),
-                frame=None if frame is None else FrameRule(**_tuples(frame)),
-                task=None if task is None else Task(**_tuples(task)),
-            )
+            return _HEADER.validate_python(content)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise WeightsError(
-                f"{where} with a header that cannot be read ({error})",
+                f"{where} with a header that cannot be read ({' '.join(str(error).split())[:200]})",
                 expected="a file that `promisam export` wrote",
                 do="Export again.",
             ) from None
@@ -137,5 +133,4 @@ class Header:
         return self.weights == other.weights and (self.method, self.numbers) == (other.method, other.numbers)
 
 
-def _tuples(content: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
+_HEADER = TypeAdapter(Header)

@@ -72,12 +72,19 @@ def load(
     Raises:
         UnreadableFile: for files that are not there.
         WeightsError: for files that are damaged, foreign, or do not belong together.
-        InvalidConfig: for an option that there is not.
+        InvalidConfig: for an option that there is not, and for a name that stands for two exports.
         MissingExtra: without onnxruntime.
     """
     parts = parts_of(name)
     found: Segmenter
-    if network_of(name).is_file() and not any(path.is_file() for path in parts.values()):
+    if network_of(name).is_file():
+        beside = next((path for path in parts.values() if path.is_file()), None)
+        if beside is not None:
+            raise InvalidConfig(
+                f"{network_of(name)} beside {beside}, two exports of one name",
+                expected="one",
+                do="Rename or remove one of them.",
+            )
         found = _network(OnnxFile.open(network_of(name)), config or {})
     else:
         sam = OnnxSam(OnnxFile.open(parts["encoder"]), OnnxFile.open(parts["decoder"]))

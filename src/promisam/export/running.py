@@ -65,12 +65,24 @@ class OnnxFile:
                 expected="one that `promisam export` wrote, with its metadata",
                 do="Export the weights or the run again: promisam export RUN|WEIGHTS -o FILE.onnx.",
             )
-        return cls(path, Header.from_json(text, str(path)), session)
+        header = Header.from_json(text, str(path))
+        _check_graph(path, header, session)
+        return cls(path, header, session)
 
     def __call__(self, **given: Tensor) -> list[Tensor]:
-        """What the network answers to named inputs."""
+        """What the network answers to named inputs.
+
+        Raises:
+            WeightsError: for a graph that cannot be computed with them.
+        """
         arrays = {name: np.ascontiguousarray(tensor.numpy()) for name, tensor in given.items()}
-        return [torch.from_numpy(array) for array in self.session.run(None, arrays)]
+        try:
+            found = self.session.run(None, arrays)
+        except Exception as error:  # whose own kinds have no common root
+            if isinstance(error, MemoryError):
+                raise
+            raise _foreign(self.path, " ".join(str(error).split())[:160]) from None
+        return [torch.from_numpy(array) for array in found]
 
 
 class OnnxSam:
@@ -144,6 +156,31 @@ class OnnxNetwork(nn.Module):
     def forward(self, pixels: Float[Tensor, "b c *size"]) -> Float[Tensor, "b k *size"]:
         """Scaled, padded pixels to logits."""
         return self.file(image=pixels)[0]
+
+
+def _check_graph(path: Path, header: Header, session: Any) -> None:  # noqa: ANN401 - onnxruntime is untyped
+    """Refuse a graph that is not what its header says: names of inputs, sizes, channels."""
+    shapes = {one.name: list(one.shape) for one in session.get_inputs()}
+    frame, task = header.frame, header.task
+    wanted: dict[str, list[int]] = {}  # the last axes, whose lengths are fixed
+    if header.role == "network" and task is not None:
+        wanted = {"image": [task.channels]}
+        shapes = {name: shape[1:2] for name, shape in shapes.items()}
+    elif header.role == "encoder" and frame is not None:
+        wanted = {"image": [3, frame.side, frame.side]}
+    elif header.role == "decoder" and frame is not None:
+        cells = 4 * frame.grid
+        wanted = {"image_embeddings": [frame.grid] * 2, "mask_input": [cells] * 2}
+        wanted |= {"point_coords": [2], "point_labels": [], "has_mask_input": []}
+    fits = shapes.keys() == wanted.keys() and all(shapes[name][len(shapes[name]) - len(n) :] == n for name, n in wanted.items())
+    if not fits:
+        raise _foreign(path, f"its header says {header.role} and {wanted}, its graph {shapes}")
+
+
+def _foreign(path: Path, why: str) -> WeightsError:
+    return WeightsError(
+        f"{path} ({why})", expected="a file as `promisam export` wrote it", do="Export again, or take it from where it came."
+    )
 
 
 def frame_of(file: OnnxFile) -> FrameRule:
