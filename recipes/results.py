@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,10 +73,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("report", type=Path, help="the folder that `promisam report` wrote")
     tables = read_tables(parser.parse_args().report)
-    shutil.rmtree(DOCS / RESULTS, ignore_errors=True)
-    made = render(tables, DOCS / RESULTS)
-    for text in made:  # the page of the documentation takes their place
-        text.unlink()
+    with tempfile.TemporaryDirectory(dir=DOCS) as place:  # whole before the former goes
+        made = render(tables, Path(place) / RESULTS)
+        for text in made:  # the page of the documentation takes their place
+            text.unlink()
+        shutil.rmtree(DOCS / RESULTS, ignore_errors=True)
+        shutil.move(Path(place) / RESULTS, DOCS / RESULTS)
     print(atomic_text(DOCS / f"{RESULTS}.md", page(DOCS / RESULTS)))
     for path in pages():
         print(atomic_text(path, with_table(path, read_tables(DOCS / RESULTS))))

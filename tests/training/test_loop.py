@@ -11,9 +11,10 @@ from learning import course, ellipses, gap, steps, trained, validations, weights
 from promisam.core.errors import InvalidConfig
 from promisam.methods.unet import UNet
 from promisam.training import loop as loop_module
-from promisam.training.checkpoint import STATE
+from promisam.training.checkpoint import MODEL, STATE, read_into
 from promisam.training.events import Precomputed, Step, Stopped, Validated
 from promisam.training.loop import train
+from promisam.training.recipe import Recipe
 
 PLAIN = {"optimizer": "sgd", "learning_rate": 0.01, "clip": 0.0}
 
@@ -70,6 +71,21 @@ def test_a_better_validation_starts_the_count_anew():
         patch.setattr(loop_module, "mean_dice", lambda _: {"object": next(shown)})
         scores = [(v.score, v.best) for v in validations(trained(made))]
     assert scores == [(0.1, True), (0.1, False), (0.2, True), (0.2, False), (0.3, True), (0.3, False), (0.3, False)]
+
+
+def test_the_last_weights_are_kept_where_they_are_wanted(tmp_path):
+    made = course(tmp_path, choose="last", epochs=2)
+    shown = iter([0.9, 0.5, 0.1])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop_module, "mean_dice", lambda rows: {row: next(shown) for row in rows[0].held})
+        events = trained(made)
+    assert [v.best for v in validations(events)] == [True, True, True]
+    assert (events[-1].reason, events[-1].best_step) == ("finished", events[-1].step)
+    kept = course(tmp_path / "new")
+    read_into(tmp_path / MODEL, kept.method.network)
+    assert gap(weights(kept), weights(made)) == 0
+    with pytest.raises(ValueError, match="choose=last"):
+        Recipe(choose="last", patience=2)
 
 
 @pytest.mark.parametrize("at", [0, 1, 2, 3, 4, 8, 9])
