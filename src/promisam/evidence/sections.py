@@ -269,7 +269,7 @@ def _cost(tables: Tables) -> Section | None:
     text = (
         "Minutes of steps and validations; encoding of the training images comes before and is kept. Memory is the largest "
         "of a process, PyTorch and all else included. The last column is the processor time of the whole entry: encoding, "
-        "learning, every answer to every prompt, and its scoring.",
+        "learning, every answer to every prompt, and its scoring; images that an earlier entry encoded are not encoded again.",
     )
     head = (
         "set",
