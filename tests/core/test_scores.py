@@ -89,3 +89,9 @@ def test_scores_that_disagree_with_their_grid_are_refused_with_both_shapes(shape
         Scores(np.zeros(shape, np.float32), ROW)
     assert str(shape) in str(caught.value)
     assert "(1, 5)" in str(caught.value)
+
+
+def test_objects_of_one_name_are_one_label():
+    found = to_segmentation([row(1, -1, -1, -1, -1), row(-1, 1, -1, -1, 2), row(-1, -1, 1, -1, 3)], ("lung", "heart", "lung"))
+    assert found.labels.tolist() == [[1, 2, 1, 0, 1]]
+    assert found.names == {1: "lung", 2: "heart"}

@@ -11,7 +11,7 @@ import pytest
 from data_maker import blocks, grey, labels_xyz, noise, picture, volume
 from evidence.labelled_sets import some
 from promisam.core.errors import InvalidConfig, PromisamError
-from promisam.evidence import PROFILES, find_sets, plan
+from promisam.evidence import PROFILES, find_sets, left_out, plan
 
 FAST, FULL = PROFILES["fast"], PROFILES["full"]
 
@@ -155,3 +155,29 @@ def test_what_is_left_out_is_told(tmp_path):
     find_sets(tmp_path, (), say=told.append)
     assert len(told) == 1
     assert "notes" in told[0]
+
+
+def test_frames_of_a_video_stay_together_where_their_names_tell(tmp_path):
+    folder = tmp_path / "videos"
+    for i in range(12):
+        picture(folder / "images" / f"seq{i // 3}_{i % 3}.png", grey(i))
+        picture(folder / "masks" / f"seq{i // 3}_{i % 3}.png", blocks(1))
+    (alone,) = find_sets(folder, ())
+    assert "no patients or sequences are known" in alone.warnings[0]
+    (found,) = find_sets(folder, (), group_by=r"(seq\d+)")
+    assert found.warnings == ()
+    parts = [{found.groups[name] for name in part} for part in (found.train, found.val, found.test)]
+    assert all(parts)
+    assert len(set.union(*parts)) == sum(map(len, parts)) == 4
+
+
+def test_what_was_asked_for_and_cannot_be_is_told():
+    small, volumes = some("few", train=0), some("scans", 3)
+    told = list(left_out([small, volumes, some("a")], replace(FULL, methods=("unet", "mpa", "ips"), shots=(5, 99))))
+    assert told == [
+        "unet, ips, mpa on few, whose 1 cases are too few to learn from as well",
+        "ips on scans, which it does not segment (volumes)",
+        "99 labels of scans, of which 20 cases are there to learn from",
+        "99 labels of a, of which 20 cases are there to learn from",
+    ]
+    assert list(left_out([some("a")], FULL)) == []

@@ -109,6 +109,18 @@ def test_an_empty_result_shows_the_prompts_slice():
     assert render(image, empty).ndim == 3
 
 
+def test_the_slice_that_was_clicked_is_shown():
+    """However far it is from where the object is largest."""
+    grid = Grid((40, 20, 30), np.diag([5.0, 1.0, 1.0, 1.0]))
+    labels = np.zeros(grid.shape, np.uint8)
+    for z in range(5, 36):
+        labels[z, 5 : 6 + z // 4, 5:20] = 1
+    seen = render(
+        Image(np.zeros((1, *grid.shape), np.uint8), grid), Segmentation(labels, grid), [Prompts(grid).click((10.0, 8.0, 7.0))]
+    )
+    assert (seen == np.array((0, 220, 60))).all(axis=-1).any()
+
+
 def test_raw_values_are_windowed_and_colour_stays_colour():
     grid = Grid.of_picture((20, 30))
     ramp = np.linspace(-1000, 2000, 600).reshape(1, 20, 30).astype(np.float32)

@@ -46,4 +46,5 @@ def _print(described: dict[str, Any], out: Path) -> None:
             f"{part['file']}: {part['bytes'] / 1e6:.1f} MB, differs from torch by at most {nearness:.2g} of the largest "
             f"answer, {part['seconds']:.2f} s (torch: {part['torch_seconds']:.2f} s)"
         )
-    typer.echo(f"Next: promisam segment IMAGE --method {out}")
+    asked = "" if "network" in described else " --box x0,y0,x1,y1"
+    typer.echo(f"Next: promisam segment IMAGE{asked} --method {out}")

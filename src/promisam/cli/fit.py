@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 
 
 def fit(
-    method: Annotated[str, typer.Argument(help="What to train: promise2d, imedsam, unet, sam_mpa, or package.module:Class.")],
+    method: Annotated[
+        str,
+        typer.Argument(
+            help="What to train: promise2d, promise3d, imedsam, interactive, unet, sam_mpa, or package.module:Class."
+        ),
+    ],
     out: Annotated[Path, typer.Option("--output", "-o", metavar="RUN", help="The run folder to write.")],
     dataset: Annotated[
         Path | None,

@@ -30,6 +30,9 @@ def report(
     sets: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME", help="This subfolder of DATA only; repeatable.")
     ] = None,
+    group_by: Annotated[
+        str | None, typer.Option(metavar="REGEX", help="Finds the patient or sequence in a case's name.")
+    ] = None,
     methods: Annotated[
         str | None, typer.Option(metavar="A,B,...", help="Of sam, click, unet, ips, apm, imedsam, interactive, mpa, promise3d.")
     ] = None,
@@ -50,17 +53,21 @@ def report(
     at any moment. They tell of everything in OUT: sets and methods may be measured one after the other, or on several machines
     at once. What was measured before is not measured again. Rows whose prompts were made from the truth are marked.
     """
-    from promisam.evidence import PROFILES, Machine, find_sets, kept, plan, publish
+    from promisam.evidence import PROFILES, Machine, find_sets, kept, left_out, plan, publish
 
     if render_only:
         _say(f"page: {publish(output)}")
         return
     wanted = _wanted(PROFILES[profile], methods, shots)
-    found = find_sets(data, _sets(wanted, data, sets), wanted.cases, _say)
+    found = find_sets(data, _sets(wanted, data, sets), wanted.cases, _say, group_by)
     for one in found:
         for warning in one.warnings:
             _say(f"{one.name}: {warning}")
     entries = plan(found, wanted)
+    for line in left_out(found, wanted):
+        _say(f"left out: {line}")
+    if not entries:
+        raise InvalidConfig("a report of nothing", expected="a method for these sets", do="See what was left out, and why.")
     _say(f"{len(entries)} entries on {', '.join(one.name for one in found)}")
     _check(entries, output)
     measured = {entry.name: kept(entry, output) for entry in entries}

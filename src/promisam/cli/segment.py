@@ -114,7 +114,7 @@ def segment(
         "size": list(reversed(grid.shape)),
         "preview": None if preview is None else str(preview),
         "contours": None if contour is None else str(contour),
-        "labels": labels_of(made.segmentation, io.mask_coding(target, made.segmentation), made.qualities),
+        "labels": labels_of(made.segmentation, io.mask_coding(target, made.segmentation), made.by_label),
         "seconds": clock.seconds,
         "window": window_of(made.prepared),
         "warnings": doubts(made.prepared, on_picture, objects),
@@ -132,13 +132,15 @@ class _Made:
     Attributes:
         segmentation: the labels.
         prepared: what the method looked at.
-        qualities: the method's own estimates, label by label.
+        names: of the objects, several of which may be one label.
+        qualities: the method's own estimates, object by object.
         placed: the points that it found, if they are wanted.
         polygons: each object's outlines, if they are wanted.
     """
 
     segmentation: Segmentation
     prepared: Image
+    names: Sequence[str]
     qualities: list[float | None]
     placed: list[NamedPrompts]
     polygons: list[tuple[Polygon, ...]]
@@ -148,7 +150,24 @@ class _Made:
         """The outlines with the labels' numbers and names."""
         from promisam.io import Outlined
 
-        return [Outlined(value, self.segmentation.name(value), parts) for value, parts in enumerate(self.polygons, 1)]
+        return [
+            Outlined(value, self.segmentation.name(value), parts)
+            for value, parts in zip(self._values, self.polygons, strict=False)
+        ]
+
+    @property
+    def by_label(self) -> list[float | None]:
+        """The estimates label by label: of several objects the lowest."""
+        found: list[list[float | None]] = [[] for _ in self.segmentation.names]
+        for value, quality in zip(self._values, self.qualities, strict=False):
+            found[value - 1].append(quality)
+        return [min((q for q in own if q is not None), default=None) for own in found]
+
+    @property
+    def _values(self) -> list[int]:
+        """Each object's label."""
+        values = {name: value for value, name in self.segmentation.names.items()}
+        return [values[name] for name in self.names]
 
 
 def _compute(
@@ -176,7 +195,8 @@ def _compute(
 
     with clock.stage("decode"):
         names = [named.name for named in objects] or method.classes
-        return _Made(to_segmentation(answers(), names), prepared, qualities, suggest(encoded), polygons)
+        segmentation = to_segmentation(answers(), names)
+        return _Made(segmentation, prepared, names or list(segmentation.names.values()), qualities, suggest(encoded), polygons)
 
 
 @dataclass

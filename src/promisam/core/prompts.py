@@ -212,7 +212,7 @@ def _off_image(what: str, point_zyx: np.ndarray, grid: Grid) -> InvalidPrompt:
     return InvalidPrompt(
         f"the {what} {_xyz(point_zyx)}, which lies off the image",
         expected=f"a position within it: {size}",
-        do="Give voxel indices as viewers show them (or patient millimetres with --world).",
+        do="Give voxel indices as viewers show them (or patient millimetres with --world: the position above is their index).",
     )
 
 

@@ -41,13 +41,13 @@ class Scores:
 
 
 def to_segmentation(scores: Iterable[Scores], names: Sequence[str] = ()) -> Segmentation:
-    """One label per object, in order from 1; where objects overlap, the higher score wins.
+    """One label per object, in order from 1; objects of one name share theirs. Where objects overlap, the higher score wins.
 
     Takes an iterable and holds one running maximum, so that many objects of a large volume need the memory of one.
 
     Args:
         scores: answers on one grid, one or more channels each.
-        names: a name for each label, in order; the rest are called "object <number>".
+        names: a name for each object, in order; the rest are called "object <number>".
 
     Raises:
         GridMismatch: when the answers lie on different grids.
@@ -55,18 +55,20 @@ def to_segmentation(scores: Iterable[Scores], names: Sequence[str] = ()) -> Segm
     best: np.ndarray | None = None
     labels: np.ndarray = np.zeros(0, np.uint16)
     grid: Grid | None = None
-    label = 0
+    number = 0  # of the object
+    values: dict[str, int] = {}
     for answer in scores:
         if grid is None or best is None:
             grid, best, labels = answer.grid, np.zeros(answer.grid.shape, np.float32), np.zeros(answer.grid.shape, np.uint16)
         elif not answer.grid.matches(grid):
             raise GridMismatch(f"scores on {answer.grid}", expected=f"all on {grid}", do="Predict on one image at a time.")
         for channel in answer.logits:
-            label += 1
+            number += 1
+            name = names[number - 1] if number <= len(names) else f"object {number}"
             wins = channel > best
-            labels[wins] = label
+            labels[wins] = values.setdefault(name, len(values) + 1)
             best[wins] = channel[wins]
     if grid is None:
         raise GeometryError("no scores", expected="at least one object", do="Give at least one prompt.")
-    smallest = labels.astype(np.uint8) if label < 256 else labels
-    return Segmentation(smallest, grid, {i: names[i - 1] if i <= len(names) else f"object {i}" for i in range(1, label + 1)})
+    smallest = labels.astype(np.uint8) if len(values) < 256 else labels
+    return Segmentation(smallest, grid, {value: name for name, value in values.items()})

@@ -2,7 +2,7 @@
 
 from promisam.evidence.gathering import check_same_cases, gathered, publish
 from promisam.evidence.measuring import Machine, Measured, kept, measure
-from promisam.evidence.plan import PROFILES, Entry, Profile, plan
+from promisam.evidence.plan import PROFILES, Entry, Profile, left_out, plan
 from promisam.evidence.sets import LabelledSet, find_sets
 from promisam.evidence.tables import Tables, read_tables, tables_of
 from promisam.evidence.writing import render
@@ -19,6 +19,7 @@ __all__ = [
     "find_sets",
     "gathered",
     "kept",
+    "left_out",
     "measure",
     "plan",
     "publish",

@@ -30,6 +30,11 @@ def prompt_cell(figure: Figure) -> str:
     return f"{name}{MARK}" if figure.from_truth else name
 
 
+def asked(prompt: str) -> str:
+    """The prompt that comparisons rest on, in words."""
+    return {"auto": "no prompt", "click": "1 click"}.get(prompt, prompt)
+
+
 def spread_cell(figure: Figure) -> str:
     """Mean Dice, with the deviation over draws where there is one."""
     return number_cell(figure.dice) + (f" ± {figure.dice_sd:.3f}" if not isnan(figure.dice_sd) else "")

@@ -6,7 +6,7 @@ import csv
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,11 +85,11 @@ def learn(entry: Entry, out: Path, source: Source) -> Learned:
     """
     train = entry.data.train if entry.shots is None else chosen(entry.data, entry.shots, out, source)
     val = entry.data.val if entry.shots is None else entry.data.val[:1]  # in the log alone: the last weights are kept
-    split = out / "splits" / f"{entry.run}.json"
-    atomic_text(split, json.dumps({"train": list(train), "val": list(val), "test": list(entry.data.test)}, indent=1) + "\n")
+    split = write_split(entry, out, train, val)
     run = out / "runs" / entry.run
     begun = time.perf_counter()
     told: dict[str, Any] = {"split": str(split), "options": entry.options, "source": source, "resume": True}
+    told["group_by"] = entry.data.group_by
     if entry.contestant.learns == "supports":
         few_shot.remember(few_shot.Request(entry.contestant.method, entry.data.path, run, **told))
         return Learned(0, None, (time.perf_counter() - begun) / 60, train, entry.lesson)
@@ -100,6 +100,12 @@ def learn(entry: Entry, out: Path, source: Source) -> Learned:
         raise RuntimeError("a training ended without saying so")
     best = None if entry.shots is not None or end.best_score != end.best_score else end.best_score
     return Learned(end.step, best, _logged(run) / 60, train, entry.lesson)
+
+
+def write_split(entry: Entry, out: Path, train: Sequence[str], val: Sequence[str]) -> Path:
+    """Which case is in which part, as `--split` takes it."""
+    told = {"train": list(train), "val": list(val), "test": list(entry.data.test)}
+    return atomic_text(out / "splits" / f"{entry.run}.json", json.dumps(told, indent=1) + "\n")
 
 
 def chosen(data: LabelledSet, k: int, out: Path, source: Source) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from promisam import __version__
 from promisam.core import Example
 from promisam.core.errors import InvalidConfig, ProcessDied, PromisamError
 from promisam.evidence.answers import About, Answer, Cost, as_csv, from_csv
-from promisam.evidence.learning import NOTHING, Learned
+from promisam.evidence.learning import NOTHING, Learned, write_split
 from promisam.evidence.plan import Entry
 from promisam.evidence.sets import folder_name
 from promisam.io import atomic_text
@@ -163,6 +163,8 @@ def measure(entry: Entry, out: Path, machine: Machine, say: Say) -> Measured:
 
 def _learned(entry: Entry, out: Path, machine: Machine, say: Say) -> Learned:
     if entry.contestant.learns == "nothing":
+        if entry.data.train:  # so that its commands find the test cases
+            write_split(entry, out, entry.data.train, entry.data.val)
         return NOTHING
     place = out / "runs" / f"{entry.run}.json"
     if place.is_file():

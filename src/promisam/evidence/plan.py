@@ -138,7 +138,8 @@ class Entry:
         told = asdict(self)
         del told["profile"]
         for part in ("data", "tested"):
-            told[part].pop("path")
+            for name in ("path", "warnings", "group_by"):  # what these change stands in the parts and groups
+                told[part].pop(name)
         return _digest(told)
 
     @property
@@ -173,6 +174,21 @@ def plan(sets: Sequence[LabelledSet], profile: Profile) -> tuple[Entry, ...]:
             moved = () if contestant.learns == "nothing" else others
             found += [*own, *(replace(own[-1], tested=other, asked=own[-1].asked[:1], sizes=()) for other in moved)]
     return tuple(found)
+
+
+def left_out(sets: Sequence[LabelledSet], profile: Profile) -> Iterator[str]:
+    """What a reader might look for and not find: methods that cannot take part, and numbers of labels that are too large."""
+    asked = [one for one in CONTESTANTS if one.key in profile.methods]
+    for one in sets:
+        able = [c.key for c in asked or CONTESTANTS if c.ndim == one.ndim and c.learns != "nothing"]
+        if able and not one.train:
+            yield f"{', '.join(able)} on {one.name}, whose {len(one.test)} cases are too few to learn from as well"
+        for key in dict.fromkeys(contestant.key for contestant in asked):
+            if not any(contestant.ndim == one.ndim for contestant in asked if contestant.key == key):
+                yield f"{key} on {one.name}, which it does not segment ({'volumes' if one.ndim == 3 else 'pictures'})"
+        many = [k for k in profile.shots if one.train and k >= len(one.train)]
+        if many:
+            yield f"{', '.join(map(str, many))} labels of {one.name}, of which {len(one.train)} cases are there to learn from"
 
 
 def _taking_part(one: LabelledSet, profile: Profile) -> Iterator[Contestant]:

@@ -8,7 +8,7 @@ from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from promisam.evidence import choosing
-from promisam.evidence.cells import MARK
+from promisam.evidence.cells import MARK, asked
 from promisam.evidence.contestants import CONTESTANTS
 from promisam.evidence.tables import Figure, Tables
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 # Distinguishable with the common kinds of colour blindness (Okabe and Ito 2008), and by their markers in print.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7A7A7A")
 _MARKERS = "osD^vPX*"
-_ASKED = {"auto": "no prompt", "click": "1 click"}
 _KEYS = {key: place for place, key in enumerate(dict.fromkeys(one.key for one in CONTESTANTS))}
 _FROM_TRUTH = {"linestyle": "--", "markerfacecolor": "white"}
 _DPI = 110
@@ -32,7 +31,7 @@ def plots(tables: Tables, wanted: Sequence[str]) -> dict[str, bytes]:
         "methods.png": _methods,
         "shots.png": lambda t: _curves(_learned(t), lambda f: float(f.train_cases), "labelled images", logarithmic=True),
         "points.png": lambda t: _curves(
-            choosing.points(t), lambda f: float(f.prompt.partition(":")[2]), "points, half of them off the object"
+            choosing.points(t), lambda f: float(f.prompt.partition(":")[2]), "points at random, on and off the object"
         ),
         "clicks.png": lambda t: _curves(choosing.clicks(t), lambda f: float(f.clicks), "clicks"),
         "sizes.png": lambda t: _curves(
@@ -75,7 +74,7 @@ def _methods(tables: Tables) -> Canvas | None:
     if not sets:
         return None
     most = max(sum(f.dataset == name for f in found) for name in sets)
-    canvas, axes = _canvas(sets, 0.9 + 0.32 * most)
+    canvas, axes = _canvas(sets, 0.9 + 0.36 * most)
     for name, axis in zip(sets, axes, strict=False):
         rows = [f for f in found if f.dataset == name][::-1]
         for place, f in enumerate(rows):
@@ -83,7 +82,8 @@ def _methods(tables: Tables) -> Canvas | None:
             if not isnan(f.low):
                 axis.plot([f.low, f.high], [place, place], color=colour, linewidth=1.5)
             axis.plot(f.dice, place, "o", color=colour, markerfacecolor="white" if f.from_truth else colour, markersize=7)
-        axis.set_yticks(range(len(rows)), [f"{f.method}\n{_ASKED.get(f.prompt, f.prompt)}" for f in rows], fontsize=7)
+        axis.set_ylim(-0.6, len(rows) - 0.4)
+        axis.set_yticks(range(len(rows)), [f"{f.method}\n{asked(f.prompt)}" for f in rows], fontsize=7)
         axis.set_xlim(max(0.0, min([f.dice if isnan(f.low) else f.low for f in rows]) - 0.05), 1.0)
         axis.set_title(name, fontsize=10)
         axis.set_xlabel("Dice, 95 % interval")

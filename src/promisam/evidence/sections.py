@@ -12,6 +12,7 @@ from promisam.evidence.cells import (
     MARK,
     NONE,
     SEEN,
+    asked,
     interval_cell,
     labels_cell,
     method_cell,
@@ -83,10 +84,12 @@ def _what(tables: Tables) -> Section:
     text = (
         *((FAST,) if any(f.profile == "fast" for f in first) else ()),
         f"Measured on {machines}; {when}; promisam {commits}.{beside}",
-        "Every figure is from `summary.csv` and `comparisons.csv`, which `promisam report` wrote; the column `commands` holds "
-        "what makes a row again by hand. A set that brings its own parts keeps them, any other was divided by patient or "
-        "sequence (50:15:35, seed 0): learned from, chosen by, tested on. Nothing was chosen on test cases. Intervals (95 %) "
-        "are percentile bootstraps over patients or sequences; deviations (±) are over draws of random prompts.",
+        "Every figure is from `summary.csv` and `comparisons.csv`, which `promisam report` wrote; the column `commands` of the "
+        "former holds what makes a row again by hand, with a folder RUN and the row's file SPLIT in `splits/`; masks of other "
+        "sizes are asked for by the report alone. A set that brings its own parts keeps them, any other was divided "
+        "(50:15:35, seed 0), by patient or sequence where they are known: learned from, chosen by, tested on. Nothing was "
+        "chosen on test cases. Intervals (95 %) are percentile bootstraps over patients or sequences; deviations (±) are over "
+        "draws of random prompts.",
         f"Intervals are of the cases at hand; {NARROW} Images without the object are not asked about: what a method marks "
         "where there is nothing is not in these figures.",
         FROM_TRUTH,
@@ -142,8 +145,8 @@ def _pairs(tables: Tables) -> Section | None:
 
 
 def _pair(one: Comparison) -> tuple[str, ...]:
-    mine = f"{method_cell(one)}, {one.prompt}{MARK if one.from_truth else ''}"
-    theirs = f"{one.other}, {one.other_prompt}{MARK if one.other_from_truth else ''}"
+    mine = f"{method_cell(one)}, {asked(one.prompt)}{MARK if one.from_truth else ''}"
+    theirs = f"{one.other}, {asked(one.other_prompt)}{MARK if one.other_from_truth else ''}"
     shots = "none" if one.other_shots == "0" else one.other_shots
     count = f"{one.cases} ({one.groups})"
     difference = f"{one.difference:+.3f}"

@@ -14,6 +14,7 @@ from promisam.io import ExampleSet, open_examples, split_cases
 
 RATIOS = (50.0, 15.0, 35.0)  # by groups, seed 0: a large test part, since these sets are small
 LEAST_CASES = 8
+ALONE = "no patients or sequences are known, so every image counts as one: frames of one video in several parts would flatter"
 _INDEX = "index.csv"
 
 
@@ -33,6 +34,7 @@ class LabelledSet:
         content: fingerprint of image and labels by case, of all parts.
         warnings: what speaks against results with these parts.
         shapes: of some training images, in array order.
+        group_by: regular expression that found the groups in the cases' names.
     """
 
     name: str
@@ -46,10 +48,15 @@ class LabelledSet:
     content: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     shapes: tuple[tuple[int, ...], ...] = ()
+    group_by: str | None = None
 
 
 def find_sets(
-    data: Path, wanted: Sequence[str], cases: int | None = None, say: Callable[[str], None] = lambda _: None
+    data: Path,
+    wanted: Sequence[str],
+    cases: int | None = None,
+    say: Callable[[str], None] = lambda _: None,
+    group_by: str | None = None,
 ) -> tuple[LabelledSet, ...]:
     """The sets in a folder: the folder itself where it is one, else those of its subfolders that are.
 
@@ -58,6 +65,7 @@ def find_sets(
         wanted: names of subfolders; empty for all that can be read. Those that are named must be readable.
         cases: at most so many of each of train and test, drawn at random, and a third of it of val; None for all.
         say: told which subfolders are left out, and why.
+        group_by: regular expression that finds the patient or sequence in a case's name, as of `open_examples`.
 
     Raises:
         InvalidConfig: for names that are no labelled sets, for sets without test cases, and where there is none.
@@ -72,22 +80,25 @@ def find_sets(
     if unknown:
         raise InvalidConfig(f"the set {unknown[0]}", expected=f"one of {', '.join(places) or '(none)'}", do="Check the name.")
     if not wanted:
-        alone, fault = _opened(data)
+        alone, fault = _opened(data, group_by)
         if alone is not None:
-            return (_divided(data.resolve().name, data, alone, cases),)
-    found = []
+            return (_divided(data.resolve().name, data, alone, cases, group_by),)
+    found, lacking = [], []
     for name in wanted or places:
-        opened, why = (open_examples(_readable(places[name])), "") if wanted else _opened(places[name])
+        place = _readable(places[name])
+        opened, why = (open_examples(place, group_by=group_by), "") if wanted else _opened(places[name], group_by)
         if opened is not None:
-            found.append(_divided(name, _readable(places[name]), opened, cases))
+            found.append(_divided(name, place, opened, cases, group_by))
         else:
-            say(f"left out: {places[name]} ({why})")
+            lacking.append(f"left out: {places[name]} ({why})")
     if not found:
         raise InvalidConfig(
             f"{data}, with no labelled set" + (f" ({fault})" if not wanted else ""),
             expected="images with masks",
             do="See `promisam check-data --help` for the layouts.",
         )
+    for line in lacking:
+        say(line)
     return tuple(found)
 
 
@@ -100,15 +111,15 @@ def _readable(place: Path) -> Path:
     return place / _INDEX if (place / _INDEX).is_file() else place
 
 
-def _opened(place: Path) -> tuple[ExampleSet | None, str]:
+def _opened(place: Path, group_by: str | None) -> tuple[ExampleSet | None, str]:
     """The set, or why there is none."""
     try:
-        return open_examples(_readable(place)), ""
+        return open_examples(_readable(place), group_by=group_by), ""
     except PromisamError as error:
         return None, error.given
 
 
-def _divided(name: str, path: Path, data: ExampleSet, cases: int | None) -> LabelledSet:
+def _divided(name: str, path: Path, data: ExampleSet, cases: int | None, group_by: str | None) -> LabelledSet:
     groups = {example.name: example.group or example.name for example in data.examples}
     names = tuple(example.name for example in data.examples)
     train: tuple[str, ...] = ()
@@ -124,12 +135,14 @@ def _divided(name: str, path: Path, data: ExampleSet, cases: int | None) -> Labe
             expected="a part `test`, or no parts, so that they are drawn",
             do="Give some cases to the part test.",
         )
+    if not any(example.group for example in data.examples):
+        warnings = (*warnings, ALONE)
     train, test = _some(train, cases), _some(test, cases)
     val = _some(val, None if cases is None else max(1, cases // 3))
     loaded = {example.name: example for example in data.examples}
     shapes = tuple(loaded[one].load().image.grid.shape for one in (train or test)[:5])
     content = {one: loaded[one].content for one in (*train, *val, *test)}
-    return LabelledSet(name, path, len(shapes[0]), data.classes, train, val, test, groups, content, warnings, shapes)
+    return LabelledSet(name, path, len(shapes[0]), data.classes, train, val, test, groups, content, warnings, shapes, group_by)
 
 
 def _some(names: tuple[str, ...], most: int | None) -> tuple[str, ...]:

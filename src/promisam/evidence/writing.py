@@ -15,6 +15,7 @@ from promisam.evidence.tables import Tables, read_tables
 from promisam.io import atomic_path, atomic_text
 
 TITLE = "What every method reaches"
+_NUMBERS = re.compile(r"(n/a|none|∞|all|[-+<±()\d. ]|to)+")  # a column of them is narrow and stands right
 MARKDOWN, PAGE, PICTURES = "results.md", "report.html", "plots"
 
 
@@ -87,8 +88,13 @@ def _section(one: Section, picture: bytes | None) -> str:
         source = base64.b64encode(picture).decode()
         parts.append(f'<p><img src="data:image/png;base64,{source}" alt="{escape(one.title)}"></p>')
     if one.head:
-        head = "".join(f'<th class="text">{escape(cell)}</th>' for cell in one.head)
-        rows = "".join("<tr>" + "".join(f'<td class="text">{_inline(cell)}</td>' for cell in row) + "</tr>" for row in one.rows)
+        kinds = [
+            "" if all(_NUMBERS.fullmatch(cell) for cell in column) else ' class="text"'
+            for column in zip(*one.rows, strict=True)
+        ]
+        head = "".join(f"<th{kind}>{escape(cell)}</th>" for kind, cell in zip(kinds, one.head, strict=True))
+        cells = [[f"<td{kind}>{_inline(cell)}</td>" for kind, cell in zip(kinds, row, strict=True)] for row in one.rows]
+        rows = "".join(f"<tr>{''.join(row)}</tr>" for row in cells)
         parts.append(f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>')
     return "\n".join([*parts, "</section>"])
 

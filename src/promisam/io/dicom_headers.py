@@ -101,8 +101,9 @@ def image_files(folder: Path) -> list[DicomFile]:
     images = [f for f in found if is_image(f)]
     if not images:
         where = f"Give one of its folders ({', '.join(below[:5])})." if below else "Give the folder that holds the slices."
+        where = where if found or below else "Give one file; `promisam predict` takes folders of other images."
         raise UnreadableFile(
-            f"the folder {folder} with {len(paths)} files, of which {len(found)} are DICOM and none an image",
+            f"the folder {folder} with {len(paths)} files, of which {len(found)} are DICOM and none a DICOM image",
             expected="the files of one DICOM series",
             do=where,
         )

@@ -207,10 +207,12 @@ def _slices(segmentation: Segmentation, prompts: Sequence[Prompts], axis: int) -
         return [round(float(places.mean()))] if places.size else [len(area) // 2]
     present = np.flatnonzero(area)
     largest = int(area.argmax())
-    chosen = [largest, (int(present[0]) + largest) // 2, (largest + int(present[-1]) + 1) // 2]
-    chosen += [
-        round(float(p.box_zyx[0, axis])) for p in prompts if p.box_zyx is not None and p.box_zyx[0, axis] == p.box_zyx[1, axis]
-    ]
+    chosen = [largest]
+    for one in prompts:  # the slices that somebody looked at
+        if one.box_zyx is not None and one.box_zyx[0, axis] == one.box_zyx[1, axis]:
+            chosen.append(round(float(one.box_zyx[0, axis])))
+        chosen += [round(float(place)) for place in one.points_zyx[:1, axis]]
+    chosen += [(int(present[0]) + largest) // 2, (largest + int(present[-1]) + 1) // 2]
     for value in segmentation.values:  # no object that is named goes unseen
         own = segmentation.mask(value).sum(axis=others)
         if own.any() and not own[list(set(chosen))].any():

@@ -57,7 +57,7 @@ def read_prompts(path: str | Path, grid: Grid) -> list[NamedPrompts]:
         GridMismatch: for a mask on another grid.
     """
     path = Path(path)
-    content = _keys(_load(path), {"coordinates", "objects"}, "the file")
+    content = _keys(_load(path), {"coordinates", "objects"}, f"the prompt file {path}")
     system = content.get("coordinates", "voxel")
     if system not in ("voxel", "world"):
         raise InvalidPrompt(f"{path}: coordinates {system!r}", expected='"voxel" or "world"', do="Correct it.")
@@ -197,7 +197,8 @@ def _keys(value: object, known: Collection[str], what: str) -> dict[str, Any]:
     for key in value:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
-            do = f"Did you mean {near[0]!r}?" if near else "Remove it."
+            inside = key in {"label", "points", "box", "mask"}  # of an object
+            do = f"Did you mean {near[0]!r}?" if near else "Put it into an object of `objects`." if inside else "Remove it."
             raise InvalidPrompt(f"the unknown key {key!r} in {what}", expected=", ".join(sorted(known)), do=do)
     return value
 

@@ -105,7 +105,9 @@ def _writer(path: Path, segmentation: Segmentation, source: Path | None, series:
         from promisam.io.dicom_seg import write_dicom_seg
 
         return lambda to: write_dicom_seg(to, segmentation, source, series)
-    reason, do = _REFUSED.get(suffix, ("a suffix that names no known format" if suffix else "without a suffix", "Use .nii.gz."))
+    reason, do = _REFUSED.get(
+        suffix, ("a suffix that names no known format" if suffix else "without a suffix", "Use .nii.gz, or .png for a picture.")
+    )
     raise UnwritableOutput(f"the output {path} ({reason})", expected=_WRITABLE, do=do)
 
 
