@@ -85,7 +85,7 @@ def test_a_world_box_is_given_low_to_high_in_the_world(tmp_path):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ([], "the file"),
+        ([], "the prompt file"),
         ({}, "no list of objects"),
         ({"objects": []}, "no list of objects"),
         ({"objects": [{}]}, "object 1: no prompt"),
