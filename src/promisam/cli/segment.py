@@ -52,7 +52,9 @@ def segment(
     precision: Annotated[
         Literal["float32", "bfloat16"] | None, typer.Option(help="bfloat16 is faster. Default: float32, the reference.")
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="MASK", help="The mask file to write.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="MASK", help="The mask file. Default: IMAGE_mask, here.")
+    ] = None,
     size: Annotated[
         str | None, typer.Option(metavar="WxH", help="Pixels of the mask, of a method that answers at any size (imedsam).")
     ] = None,
