@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import pytest
 
+from command_line import promisam
+from data_maker import blocks, grey, picture
 from evidence.labelled_sets import some
-from promisam.core.errors import FolderInUse, InvalidConfig, UnreadableFile
+from promisam.core.errors import FolderInUse, InvalidConfig, ProcessDied, UnreadableFile
 from promisam.evidence import Machine, gathered, kept, measure, measuring, plan, publish, read_tables
 from promisam.evidence.answers import About, Answer, Cost, as_csv
+from promisam.evidence.apart import apart
 from promisam.evidence.learning import Learned
 from promisam.evidence.plan import PROFILES
 from promisam.runs.claim import claimed
@@ -91,3 +95,26 @@ def test_a_training_of_other_files_is_not_taken(tmp_path, monkeypatch):
     with pytest.raises(InvalidConfig, match="other settings, cases or files"):
         measure(entry, tmp_path, Machine(), print)
     assert gathered(tmp_path) == ()
+
+
+def test_a_process_that_ends_before_it_answers_is_named(tmp_path):
+    with pytest.raises(ProcessDied, match="the process for hearts, which ended with 7") as caught:
+        apart(os._exit, (7,), "the process for hearts", tmp_path / "logs" / "hearts.txt", 1)
+    assert "hearts.txt" in caught.value.do
+
+
+def test_an_entry_whose_process_dies_does_not_stop_the_others(tmp_path, monkeypatch, capsys):
+    for i in range(8):
+        picture(tmp_path / "heads" / "images" / f"h{i}.png", grey(i))
+        picture(tmp_path / "heads" / "masks" / f"h{i}.png", blocks(1))
+    asked = []
+
+    def died(_work, entry, *_):
+        asked.append(entry.contestant.key)
+        raise ProcessDied("the process", expected="an answer", do="See the log.")
+
+    monkeypatch.setattr(measuring, "_apart", died)
+    answer = promisam(capsys, "report", tmp_path / "heads", "-o", tmp_path / "out", "--methods", "sam,click")
+    assert asked == ["sam", "click"]
+    assert answer.status == 2
+    assert answer.err == "promisam: the process; expected an answer. See the log.\n"

@@ -1,7 +1,8 @@
 """Evidence: what every method reaches on one's own labelled data, measured row by row, and the report of it."""
 
 from promisam.evidence.gathering import check_same_cases, gathered, publish
-from promisam.evidence.measuring import Machine, Measured, kept, measure
+from promisam.evidence.machine import Machine
+from promisam.evidence.measuring import Measured, kept, measure
 from promisam.evidence.plan import PROFILES, Entry, Profile, left_out, plan
 from promisam.evidence.sets import LabelledSet, find_sets
 from promisam.evidence.tables import Tables, read_tables, tables_of

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import platform
 import shlex
-import sys
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from promisam import __version__
 from promisam.core import Example
-from promisam.core.errors import InvalidConfig, ProcessDied, PromisamError
+from promisam.core.errors import InvalidConfig
 from promisam.evidence.answers import About, Answer, Cost, as_csv, from_csv
+from promisam.evidence.apart import Taken, apart
 from promisam.evidence.learning import NOTHING, Learned, write_split
+from promisam.evidence.machine import Machine, load
 from promisam.evidence.plan import Entry
 from promisam.evidence.sets import folder_name
 from promisam.io import atomic_text
 from promisam.runs.claim import claimed
 from promisam.runs.record import commit
-from promisam.store import Device, Source
+from promisam.store import Source
 
 ENTRIES = "entries"
 ABOUT, ANSWERS, COST, FINGERPRINT = "about.csv", "answers.csv", "cost.csv", "fingerprint.txt"
@@ -40,56 +36,6 @@ class Measured:
     about: About
     answers: tuple[Answer, ...]
     cost: Cost
-
-
-@dataclass(frozen=True)
-class Taken:
-    """What a process took; 0 where the system does not say.
-
-    Attributes:
-        peak_mb: its largest resident memory.
-        cpu_minutes: its processor time.
-    """
-
-    peak_mb: int
-    cpu_minutes: float
-
-    @classmethod
-    def here(cls) -> Taken:
-        """This process, until now."""
-        try:
-            import resource
-        except ImportError:
-            return cls(0, 0.0)
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        scale = 2**20 if sys.platform == "darwin" else 2**10
-        return cls(int(used.ru_maxrss // scale), (used.ru_utime + used.ru_stime) / 60)
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Where it is measured.
-
-    Attributes:
-        device: for networks.
-        threads: of PyTorch.
-        offline: never touch the network.
-    """
-
-    device: Device = "auto"
-    threads: int = 1
-    offline: bool = False
-
-    def __str__(self) -> str:
-        """Processor or graphics card, and threads."""
-        from promisam.store import choose_device
-
-        device = choose_device(self.device)
-        if device.type == "cuda":
-            import torch
-
-            return torch.cuda.get_device_name(device)
-        return f"{_processor()}, {self.threads} thread{'s' if self.threads != 1 else ''}"
 
 
 def kept(entry: Entry, out: Path) -> Measured | None:
@@ -192,7 +138,7 @@ def _cost(entry: Entry, learned: Learned, taken: Taken, machine: Machine) -> Cos
         test_cases=len(entry.tested.test),
         commands=commands(entry),
         machine=str(machine),
-        load=_load(),
+        load=load(),
         date=datetime.now(UTC).date().isoformat(),
         version=__version__,
         commit=commit() or "",
@@ -216,22 +162,6 @@ def commands(entry: Entry) -> str:
 
 def _written(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named and named[0] != "unknown" else platform.machine()
-
-
-def _load() -> float:
-    try:
-        return round(os.getloadavg()[1], 1)
-    except (AttributeError, OSError):
-        return float("nan")
 
 
 def _learn(entry: Entry, out: Path, machine: Machine) -> Learned:
@@ -271,47 +201,5 @@ def _source(entry: Entry, machine: Machine) -> Source:
 
 
 def _apart(work: Callable[..., Any], entry: Entry, out: Path, machine: Machine) -> tuple[Any, Taken]:
-    """The result of some work in a process of its own, and what that took."""
-    methods = multiprocessing.get_all_start_methods()
-    context: Any = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-    if "forkserver" in methods:
-        context.set_forkserver_preload(["promisam.evidence.learning", "promisam.evidence.asking", "promisam.methods"])
-    here, there = context.Pipe(duplex=False)
     log = out / "logs" / f"{folder_name(entry.name)}.{work.__name__.strip('_')}.txt"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    process = context.Process(target=_work, args=(work, (entry, out, machine), there, log), daemon=True)
-    process.start()
-    there.close()
-    try:
-        result, taken, fault = here.recv()
-    except EOFError:
-        process.join()
-        raise ProcessDied(
-            f"the process for {entry.name}, which ended with {process.exitcode}",
-            expected="an answer",
-            do=f"See {log}; a system that is short of memory ends processes so. The same command goes on.",
-        ) from None
-    finally:
-        if sys.exc_info()[0] is not None:
-            process.terminate()
-        process.join()
-    if fault is not None:
-        raise fault
-    return result, taken
-
-
-def _work(work: Callable[..., Any], given: Sequence[Any], told: Connection, log: Path) -> None:
-    """In the process: what comes out goes back, what is printed goes to the log."""
-    import torch
-
-    torch.set_num_threads(given[-1].threads)
-    with log.open("w") as file:
-        sys.stdout = sys.stderr = file
-        try:
-            result = work(*given)
-            told.send((result, Taken.here(), None))
-        except (PromisamError, OSError) as error:
-            told.send((None, None, error))
-        except Exception:
-            traceback.print_exc()
-            raise
+    return apart(work, (entry, out, machine), f"the process for {entry.name}", log, machine.threads)
