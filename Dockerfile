@@ -7,7 +7,7 @@
 #
 # The annotator listens on this machine alone unless it is told a token, which a published port needs:
 #   docker run --rm -p 8000:8000 ... promisam annotate /data --host 0.0.0.0 --port 8000 --token CHOSEN --no-browser
-ARG PYTHON=3.12
+ARG PYTHON=3.11
 FROM python:${PYTHON}-slim AS build
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE NOTICE THIRD_PARTY_NOTICES.md MANIFEST.in ./
