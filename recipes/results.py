@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from promisam.evidence import Tables, choosing, read_tables, render
-from promisam.evidence.cells import MARK, interval_cell, labels_cell, method_cell, number_cell, prompt_cell, spread_cell
+from promisam.evidence.cells import MARK, number_cell, row_cells
 from promisam.evidence.contestants import CONTESTANTS, SAM_BOXES, UNET
 from promisam.evidence.sections import FAST, sections
 from promisam.evidence.tables import Figure
@@ -54,18 +54,7 @@ def _told(own: list[Figure], whole: list[Figure]) -> Iterator[str]:
     shown = [(key, of) for key, of in others if not all(f.key == key for f in own)]
     titles = {SAM_BOXES: f"plain SAM, box{MARK}", UNET: "U-Net, all labels"}
     head = ("set", "method", "labels", "prompt", "Dice", "95 %", *(titles[key] for key, _ in shown))
-    rows = [
-        (
-            f.dataset,
-            method_cell(f),
-            labels_cell(f),
-            prompt_cell(f),
-            spread_cell(f),
-            interval_cell(f.low, f.high),
-            *(number_cell(of[f.dataset].dice) if f.dataset in of else "" for _, of in shown),
-        )
-        for f in own
-    ]
+    rows = [(*row_cells(f), *(number_cell(of[f.dataset].dice) if f.dataset in of else "" for _, of in shown)) for f in own]
     yield table(head, rows)
 
 
@@ -80,8 +69,9 @@ def main() -> None:
         shutil.rmtree(DOCS / RESULTS, ignore_errors=True)
         shutil.move(Path(place) / RESULTS, DOCS / RESULTS)
     print(atomic_text(DOCS / f"{RESULTS}.md", page(DOCS / RESULTS)))
+    written = read_tables(DOCS / RESULTS)  # with the digits of the files
     for path in pages():
-        print(atomic_text(path, with_table(path, read_tables(DOCS / RESULTS))))
+        print(atomic_text(path, with_table(path, written)))
 
 
 if __name__ == "__main__":

@@ -35,6 +35,18 @@ def asked(prompt: str) -> str:
     return {"auto": "no prompt", "click": "1 click"}.get(prompt, prompt)
 
 
+def row_cells(figure: Figure) -> tuple[str, ...]:
+    """What a row begins with: set, method, labels, prompt, Dice, its interval."""
+    return (
+        figure.dataset,
+        method_cell(figure),
+        labels_cell(figure),
+        prompt_cell(figure),
+        spread_cell(figure),
+        interval_cell(figure.low, figure.high),
+    )
+
+
 def spread_cell(figure: Figure) -> str:
     """Mean Dice, with the deviation over draws where there is one."""
     return number_cell(figure.dice) + (f" ± {figure.dice_sd:.3f}" if not isnan(figure.dice_sd) else "")

@@ -19,6 +19,7 @@ from promisam.evidence.cells import (
     number_cell,
     p_cell,
     prompt_cell,
+    row_cells,
     spread_cell,
 )
 from promisam.evidence.comparisons import LEAST_GROUPS, Comparison
@@ -113,20 +114,7 @@ def _methods(tables: Tables) -> Section | None:
     found = choosing.whole(tables)
     if not found:
         return None
-    rows = tuple(
-        (
-            f.dataset,
-            method_cell(f),
-            labels_cell(f),
-            prompt_cell(f),
-            spread_cell(f),
-            interval_cell(f.low, f.high),
-            number_cell(f.lowest),
-            number_cell(f.nsd),
-            number_cell(f.hd95, 1),
-        )
-        for f in found
-    )
+    rows = tuple((*row_cells(f), number_cell(f.lowest), number_cell(f.nsd), number_cell(f.hd95, 1)) for f in found)
     text = ("Surface Dice (NSD) at 2 mm, HD95 in mm (median); both in pixels where the files have no scale.",)
     head = ("set", "method", "labels", "prompt", "Dice", "95 %", "lowest", "NSD", "HD95")
     return Section("Every method", text, head, rows, "methods.png")

@@ -97,6 +97,9 @@ def write_prompts(path: str | Path, objects: Sequence[NamedPrompts], *, world: b
     return atomic_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
+_OF_AN_OBJECT = {"label", "points", "box", "mask"}
+
+
 @dataclass(frozen=True)
 class _Reader:
     folder: Path
@@ -105,7 +108,7 @@ class _Reader:
 
     def read(self, entry: object, number: int) -> NamedPrompts:
         """One object of the list."""
-        fields = _keys(entry, {"label", "points", "box", "mask"}, "an object")
+        fields = _keys(entry, _OF_AN_OBJECT, "an object")
         name = fields.get("label", f"object {number}")
         if not isinstance(name, str) or not name.strip() or not name.isprintable():
             raise InvalidPrompt(f"label {name!r}", expected="a name in quotes", do="Name the object.")
@@ -197,8 +200,8 @@ def _keys(value: object, known: Collection[str], what: str) -> dict[str, Any]:
     for key in value:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
-            inside = key in {"label", "points", "box", "mask"}  # of an object
-            do = f"Did you mean {near[0]!r}?" if near else "Put it into an object of `objects`." if inside else "Remove it."
+            misplaced = "Put it into an object of `objects`." if key in _OF_AN_OBJECT else "Remove it."
+            do = f"Did you mean {near[0]!r}?" if near else misplaced
             raise InvalidPrompt(f"the unknown key {key!r} in {what}", expected=", ".join(sorted(known)), do=do)
     return value
 
